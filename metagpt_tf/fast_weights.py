@@ -1,0 +1,168 @@
+"""Fast weights: which variables of a model a task adapts, and their form as one flat vector.
+
+A *scope* picks variables, *fast weights* are tensors that stand in for them, a *state* is those tensors flattened into one float32
+vector that a client can keep. Nothing here writes to a variable.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metagpt_tf.registry import closest
+
+NORM_AND_BIAS = ("bias", "beta", "gamma", "scale")
+
+
+def _head_variables(model: keras.Model) -> list[Any]:
+    named = [v for v in model.trainable_variables if "head" in v.path.split("/")]
+    if named:
+        return named
+    layers = [layer for layer in model.layers if layer.trainable_variables]
+    return list(layers[-1].trainable_variables) if layers else []
+
+
+SCOPES: dict[str, Callable[[keras.Model], list[Any]]] = {
+    "all": lambda model: list(model.trainable_variables),
+    "head": _head_variables,
+    "norm_bias": lambda model: [v for v in model.trainable_variables if v.name in NORM_AND_BIAS],
+    "low_rank": lambda model: [v for v in model.trainable_variables if v.name.startswith(("low_rank", "lora_"))],
+    "context": lambda model: [v for v in model.trainable_variables if v.name == "context"],
+}
+
+MENDS = {
+    "low_rank": "Build the model with low-rank adapters, e.g. MetaGPT(low_rank=4).",
+    "context": "Build the model with context tokens, e.g. MetaGPT(context_tokens=4).",
+}
+
+
+def scope_variables(model: keras.Model, scope: str) -> list[Any]:
+    """Variables of `model` that `scope` picks, in the order of `model.trainable_variables`.
+
+    Args:
+        model: a built `keras.Model`.
+        scope: `"all"`; `"head"` (the layer named head, else the last layer with weights); `"norm_bias"` (normalisation weights and
+            biases); `"low_rank"` (low-rank adapters); `"context"` (context parameters); or a regular expression searched in
+            each variable's path.
+
+    Raises:
+        ValueError: the model is not built, or the scope picks nothing.
+    """
+    if not model.trainable_variables:
+        raise ValueError(f"Model {model.name!r} has no trainable variables yet. Build it first, e.g. by calling it once.")
+    if scope in SCOPES:
+        picked = {id(v) for v in SCOPES[scope](model)}
+    else:
+        picked = {id(v) for v in model.trainable_variables if re.search(scope, v.path)}
+    if not picked:
+        paths = ", ".join(v.path for v in model.trainable_variables[:3])
+        mend = MENDS.get(scope, f"Use a scope or a regular expression over paths like {paths}, … {closest(scope, SCOPES)}")
+        raise ValueError(f"Scope {scope!r} picks no variable of model {model.name!r}. {mend}")
+    return [v for v in model.trainable_variables if id(v) in picked]
+
+
+class State(np.ndarray):
+    """What a task taught a model: a flat float32 vector that remembers the scope it belongs to.
+
+    It behaves as the NumPy array it is, so it can be saved, sent or compared; `scope` is how
+    `MetaGPT.generate(prompt, state=state)` knows which weights it stands for.
+
+    Attributes:
+        scope: name or regular expression of the scope, `None` after operations that lose it.
+
+    Example:
+
+    >>> State.of([1.0, 2.0], scope="context").scope
+    'context'
+    """
+
+    scope: str | None
+
+    @classmethod
+    def of(cls, values: Any, scope: str | None) -> "State":
+        """Make a state from `(P,)` float values."""
+        state = np.array(values, dtype="float32").view(cls)
+        state.scope = scope
+        return state
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.scope = getattr(source, "scope", None)
+
+
+class FastWeights:
+    """The layout of one scope's variables inside a flat state vector.
+
+    Args:
+        model: a built `keras.Model`.
+        scope: see `scope_variables`.
+
+    Attributes:
+        variables: the variables of the scope.
+        size: P, length of the state.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="head")])
+    >>> FastWeights(model, "head").size
+    9
+    """
+
+    def __init__(self, model: keras.Model, scope: str = "all") -> None:
+        self.model = model
+        self.scope = scope
+        self.variables = scope_variables(model, scope)
+        position = {id(v): i for i, v in enumerate(model.trainable_variables)}
+        self.indices = [position[id(v)] for v in self.variables]
+        self.shapes = [tuple(v.shape) for v in self.variables]
+        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
+        self.size = sum(self.sizes)
+
+    def select(self, trainable: Sequence[Any]) -> list[Any]:
+        """The scope's part of a list ordered as `model.trainable_variables`."""
+        return [trainable[i] for i in self.indices]
+
+    def merge(self, trainable: Sequence[Any], fast: Sequence[Any]) -> list[Any]:
+        """`trainable` with the scope's part replaced by `fast`."""
+        merged = list(trainable)
+        for index, weight in zip(self.indices, fast, strict=True):
+            merged[index] = weight
+        return merged
+
+    def pack(self, fast: Sequence[Any]) -> tf.Tensor:
+        """Flatten fast weights to the state `(P,)` float32."""
+        return tf.concat([tf.reshape(tf.cast(w, tf.float32), [-1]) for w in fast], axis=0)
+
+    def unpack(self, state: Any) -> list[tf.Tensor]:
+        """Cut a state `(P,)` into tensors shaped like the variables."""
+        parts = tf.split(state, self.sizes) if len(self.sizes) > 1 else [state]
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def initial_state(self) -> State:
+        """The state that changes nothing: the variables' present values."""
+        return State.of(np.concatenate([np.ravel(keras.ops.convert_to_numpy(v)) for v in self.variables]), self.scope)
+
+    def mapping(self, state: Any) -> list[tuple[Any, tf.Tensor]]:
+        """Pairs for `keras.StatelessScope(state_mapping=…)`, under which the model runs with `state`."""
+        return list(zip(self.variables, self.unpack(state), strict=True))
+
+    def check(self, state: Any) -> np.ndarray:
+        """Return `state` as a float32 vector, or say what is wrong with it.
+
+        Raises:
+            ValueError: wrong length or rank, or values that are not finite.
+        """
+        vector = np.asarray(state, dtype="float32")
+        if vector.shape != (self.size,):
+            raise ValueError(
+                f"A state of scope {self.scope!r} of model {self.model.name!r} has shape ({self.size},); received {vector.shape}. "
+                "Use the state with the model and scope that made it."
+            )
+        if not np.isfinite(vector).all():
+            raise ValueError(
+                f"The state holds {int((~np.isfinite(vector)).sum())} values that are not finite. Adapt again with a smaller "
+                "inner_learning_rate."
+            )
+        return vector

@@ -1,0 +1,32 @@
+"""Additive attention masks: 0 where a position may be looked at, a large negative number where not."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+# Large enough to vanish in a float32 softmax, small enough that two masks added together stay finite.
+MASKED = -1e9
+
+
+def padding_mask(keep: Any) -> Any:
+    """Turn a boolean "is a real token" map into an additive mask over keys.
+
+    Args:
+        keep: `(B, S)` bool, True where the token counts.
+
+    Returns:
+        `(B, 1, 1, S)` float32, 0 or -1e9, ready to be added to scores `(B, H, T, S)`.
+    """
+    return (1.0 - ops.cast(keep, "float32"))[:, None, None, :] * MASKED
+
+
+def causal_mask(length: int) -> np.ndarray:
+    """Constant additive mask that hides the future: position t sees 0…t.
+
+    A constant, because converters drop or refuse a mask that is computed with band-part operations.
+
+    Returns:
+        `(1, 1, length, length)` float32.
+    """
+    return np.triu(np.full((length, length), MASKED, "float32"), 1)[None, None]

@@ -1,0 +1,30 @@
+"""ANIL: almost no inner loop."""
+
+from typing import Any
+
+from metagpt_tf.meta.algorithm import registry
+from metagpt_tf.meta.maml import MAML
+
+
+@registry.register("anil")
+class ANIL(MAML):
+    """MAML that adapts only the head; the body learns features that need no change.
+
+    Use it when tasks differ in what the outputs mean rather than in what the inputs hold: adapting is then far cheaper.
+
+    Args:
+        inner_steps, inner_learning_rate, first_order, learn_rate: as in `MAML`.
+        scope: what counts as the head.
+
+    Example:
+
+    >>> ANIL().scope
+    'head'
+
+    Reference: Raghu et al., 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML".
+    """
+
+    def __init__(
+        self, inner_steps: int = 1, inner_learning_rate: float = 0.01, scope: str = "head", **kwargs: Any
+    ) -> None:
+        super().__init__(inner_steps, inner_learning_rate, scope, **kwargs)

@@ -1,0 +1,18 @@
+"""Few-shot problems: `Episode`, `TaskDistribution` and its families."""
+
+from metagpt_tf.tasks.arrays import ArrayTasks
+from metagpt_tf.tasks.distribution import TaskDistribution
+from metagpt_tf.tasks.episode import Episode, check_episode
+from metagpt_tf.tasks.python_code import PythonCode
+from metagpt_tf.tasks.sinusoid import Sinusoid
+from metagpt_tf.tasks.text import TextTasks
+
+__all__ = [
+    "ArrayTasks",
+    "Episode",
+    "PythonCode",
+    "Sinusoid",
+    "TaskDistribution",
+    "TextTasks",
+    "check_episode",
+]

@@ -1,0 +1,184 @@
+"""Tasks that are arrays: every row of a task is an example, an episode is a few distinct rows.
+
+Axes: K support, Q query, n rows of a task.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from metagpt_tf.datasets.splits import SPLITS
+from metagpt_tf.registry import closest
+from metagpt_tf.tasks.distribution import TaskDistribution, check_split, stateless_seed
+from metagpt_tf.tasks.episode import Episode
+
+Task = tuple[Any, Any]
+OnSmall = Literal["error", "drop"]
+
+
+class _Rows:
+    """The rows of a split's tasks one below the other; task t is `size[t]` rows from `start[t]` on."""
+
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        self.names = sorted(tasks)
+        self.sizes = [_rows_of(name, tasks[name]) for name in self.names]
+        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])[:-1].astype(np.int32)
+        try:
+            named = [tuple(tasks[name]) for name in self.names]
+            joined = tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), *named)
+        except (ValueError, TypeError) as error:
+            shapes = {name: [np.shape(leaf) for leaf in tf.nest.flatten(tuple(tasks[name]))] for name in self.names[:5]}
+            raise ValueError(
+                f"The tasks of a split must agree in structure and in all axes but the first; received shapes {shapes}."
+            ) from error
+        with tf.device("CPU"):
+            self.columns = tf.nest.map_structure(tf.constant, joined)
+
+
+class ArrayTasks(TaskDistribution):
+    """A finite family: each task a pair of arrays whose rows are its examples.
+
+    Use it for any data that fits in memory. An episode draws a task uniformly, then K + Q distinct rows of it uniformly
+    without replacement; no row is in both support and query.
+
+    Args:
+        tasks: split -> task name -> `(x, y)`, arrays `(n, …)`; x and y may be nested structures. Tasks may differ in n,
+            not in the other axes or types.
+            Without `meta_train` the distribution starts on the first split that has tasks.
+        on_small: what `as_dataset` and `sample` do with a task of fewer than K + Q rows: `"error"`, or `"drop"` it.
+
+    Raises:
+        ValueError: an unknown split, no task, a task in two splits, or rows that do not fit together.
+
+    Example:
+
+    >>> import numpy as np
+    >>> rows = np.arange(6, dtype="float32")[:, None]
+    >>> tasks = ArrayTasks({"meta_train": {"double": (rows, 2 * rows), "triple": (rows, 3 * rows)}})
+    >>> tasks.task_names
+    ['double', 'triple']
+    >>> tasks.episode("double", k_shot=2, n_query=3).query_y.shape
+    TensorShape([3, 1])
+    """
+
+    def __init__(self, tasks: Mapping[str, Mapping[str, Task]], on_small: OnSmall = "error") -> None:
+        if on_small not in ("error", "drop"):
+            raise ValueError(f"on_small must be 'error' or 'drop', received {on_small!r}.")
+        for name in tasks:
+            check_split(name)
+        _check_disjoint(tasks)
+        self.on_small = on_small
+        self._rows = {split: _Rows(tasks[split]) for split in SPLITS if tasks.get(split)}
+        if not self._rows:
+            raise ValueError("Received no task. Expected {'meta_train': {task_name: (x, y), …}, …}.")
+        if self.split_name not in self._rows:
+            self.split_name = next(iter(self._rows))
+
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks in the split, in alphabetical order."""
+        return list(self._rows[self.split_name].names)
+
+    def split(self, name: str) -> "ArrayTasks":
+        """The same distribution over the tasks of one split.
+
+        Raises:
+            ValueError: an unknown split, or one without tasks.
+        """
+        restricted = super().split(name)
+        if name not in self._rows:
+            raise ValueError(f"Split {name!r} holds no tasks; those that do: {', '.join(self._rows)}.")
+        return restricted
+
+    def check(self, k_shot: int, n_query: int) -> None:
+        """Raise unless the split has tasks with at least K + Q rows (all of them, unless `on_small="drop"`)."""
+        super().check(k_shot, n_query)
+        self._large_enough(k_shot + n_query)
+
+    def sample(self, seed: tf.Tensor, k_shot: int, n_query: int) -> Episode:
+        """Draw a task of the split and K + Q distinct rows of it; see `TaskDistribution.sample`."""
+        super().check(k_shot, n_query)
+        rows = self._rows[self.split_name]
+        candidates = self._large_enough(k_shot + n_query)
+        task_seed, row_seed = tf.unstack(tf.random.split(tf.cast(seed, tf.int32), 2))
+        drawn = tf.random.stateless_uniform([], task_seed, 0, len(candidates), tf.int32)
+        sizes = tf.constant([rows.sizes[task] for task in candidates], tf.int32)
+        starts = tf.constant([rows.starts[task] for task in candidates], tf.int32)
+        return _draw(rows.columns, starts[drawn], sizes[drawn], row_seed, k_shot, n_query)
+
+    def episode(self, task_name: str, k_shot: int, n_query: int, seed: int = 0) -> Episode:
+        """An episode of one named task, of any split, the same for the same seed.
+
+        Args:
+            task_name: the task.
+            k_shot: support examples K.
+            n_query: query examples Q.
+            seed: any 32-bit integer.
+
+        Returns:
+            An episode with leading axes `(K, …)` and `(Q, …)`.
+
+        Raises:
+            ValueError: an unknown task (the message suggests the closest), or one with fewer than K + Q rows.
+        """
+        super().check(k_shot, n_query)
+        for rows in self._rows.values():
+            if task_name in rows.names:
+                task = rows.names.index(task_name)
+                if rows.sizes[task] < k_shot + n_query:
+                    raise ValueError(_too_small({task_name: rows.sizes[task]}, k_shot + n_query))
+                start, size = rows.starts[task], rows.sizes[task]
+                return _draw(rows.columns, start, size, stateless_seed(seed), k_shot, n_query)
+        known = [name for rows in self._rows.values() for name in rows.names]
+        raise ValueError(f"Unknown task {task_name!r}. {closest(task_name, known)}")
+
+    def _large_enough(self, needed: int) -> list[int]:
+        """The tasks of the split with the rows needed, by index."""
+        rows = self._rows[self.split_name]
+        candidates = [task for task, size in enumerate(rows.sizes) if size >= needed]
+        if not candidates or (self.on_small == "error" and len(candidates) < len(rows.sizes)):
+            small = {name: size for name, size in zip(rows.names, rows.sizes, strict=True) if size < needed}
+            raise ValueError(_too_small(small, needed))
+        return candidates
+
+
+def _draw(columns: Any, start: Any, size: Any, seed: tf.Tensor, k_shot: int, n_query: int) -> Episode:
+    """K + Q distinct rows out of `size`, uniformly: the places of the largest of `size` random numbers."""
+    keys = tf.random.stateless_uniform([size], seed, dtype=tf.int32, minval=None, maxval=None)
+    chosen = start + tf.math.top_k(keys, k_shot + n_query, sorted=True).indices
+    chosen = tf.ensure_shape(chosen, [k_shot + n_query])
+    x, y = tf.nest.map_structure(lambda column: tf.gather(column, chosen), columns)
+    first = [tf.nest.map_structure(lambda leaf: leaf[:k_shot], part) for part in (x, y)]
+    last = [tf.nest.map_structure(lambda leaf: leaf[k_shot:], part) for part in (x, y)]
+    return Episode(*first, *last)
+
+
+def _rows_of(name: str, task: Task) -> int:
+    """The number of rows of a task, the same in all its arrays."""
+    shapes = [np.shape(leaf) for leaf in tf.nest.flatten(tuple(task))]
+    sizes = {shape[0] if shape else None for shape in shapes}
+    if len(task) != 2 or len(sizes) != 1 or None in sizes:
+        raise ValueError(
+            f"Task {name!r} must be a pair (x, y) of arrays with the same number of rows; received shapes {shapes}."
+        )
+    return int(shapes[0][0])
+
+
+def _check_disjoint(tasks: Mapping[str, Mapping[str, Task]]) -> None:
+    owners: dict[str, str] = {}
+    for split, named in tasks.items():
+        for name in named:
+            if name in owners:
+                raise ValueError(f"Task {name!r} is in both {owners[name]!r} and {split!r}; splits share no task.")
+            owners[name] = split
+
+
+def _too_small(sizes: Mapping[str, int], needed: int) -> str:
+    shown = ", ".join(f"{name!r} ({size})" for name, size in list(sizes.items())[:5])
+    more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
+    return (
+        f"An episode needs k_shot + n_query = {needed} rows, which these tasks do not have: {shown}{more}. "
+        f"Lower k_shot or n_query, or pass on_small='drop'."
+    )
