@@ -10,6 +10,7 @@ from metagpt_tf.layers.embedding import TokenAndPositionEmbedding, TokenHead, si
 from metagpt_tf.layers.encoder import Encoder, EncoderLayer
 from metagpt_tf.layers.feed_forward import FeedForward
 from metagpt_tf.layers.masks import causal_mask, padding_mask
+from metagpt_tf.layers.normalization import LayerNorm
 from metagpt_tf.layers.projection import Projection, shared_weight_layout
 from metagpt_tf.layers.residual import Residual
 
@@ -20,6 +21,7 @@ __all__ = [
     "Encoder",
     "EncoderLayer",
     "FeedForward",
+    "LayerNorm",
     "LowRankAdapter",
     "MultiHeadAttention",
     "Projection",

@@ -20,10 +20,10 @@ class LowRankAdapter(keras.layers.Layer):
         alpha: scale α of the addition; `None` means r, that is a factor of 1.
 
     Call arguments:
-        x: `(B, T, D)`.
+        x: `(B, T, D)` or `(N, D)`.
 
     Returns:
-        `(B, T, F)`, to be added to the projection it accompanies.
+        `(B, T, F)` or `(N, F)`, to be added to the projection it accompanies.
 
     Example:
 
@@ -93,7 +93,7 @@ class ContextTokens(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         # Added to a slice of zeros and not broadcast: a static shape that converters keep.
-        start = ops.zeros_like(x[:, :1, :]) + ops.cast(self.context, x.dtype)[None]
+        start = ops.zeros_like(x[:, :1, :]) + ops.expand_dims(ops.cast(self.context, x.dtype), 0)
         return ops.concatenate([x, start], axis=1)
 
     def extend_keep(self, keep: Any) -> Any:

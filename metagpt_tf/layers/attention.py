@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from metagpt_tf.layers.adapters import LowRankAdapter
-from metagpt_tf.layers.projection import Projection
+from metagpt_tf.layers.projection import Projection, merge_axes, restore_axes
 
 Cache = tuple[Any, Any]
 
@@ -98,17 +98,19 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def project_memory(self, value: Any) -> Cache:
         """Keys and values `(B, H, S, E)` of a sequence `(B, S, D)`; computed once for a source that does not change."""
-        values = self.value_projection(value)
+        flat, length = merge_axes(value), _length(value)
+        values = self.value_projection(flat)
         if self.low_rank:
-            values = values + self.value_adapter(value)
-        return self._split_heads(self.key_projection(value)), self._split_heads(values)
+            values = values + self.value_adapter(flat)
+        return self._split_heads(self.key_projection(flat), length), self._split_heads(values, length)
 
     def attend(self, query: Any, keys: Any, values: Any, mask: Any, training: bool = False) -> tuple[Any, Any]:
         """Attention of `query (B, T, D)` over projected keys and values: `(B, T, D)` and weights `(B, H, T, S)`."""
-        queries = self.query_projection(query)
+        flat, length = merge_axes(query), _length(query)
+        queries = self.query_projection(flat)
         if self.low_rank:
-            queries = queries + self.query_adapter(query)
-        queries = self._split_heads(queries * self.head_width**-0.5)
+            queries = queries + self.query_adapter(flat)
+        queries = self._split_heads(queries * self.head_width**-0.5, length)
         scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
         # The softmax runs in float32 whatever the policy: the mask is outside of float16's range.
         scores = ops.cast(scores, "float32")
@@ -116,12 +118,12 @@ class MultiHeadAttention(keras.layers.Layer):
             scores = scores + mask
         weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         mixed = ops.matmul(self.dropout_layer(weights, training=training), values)
-        merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, _length(query), self.width))
-        return self.output_projection(merged), weights
+        merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.width))
+        return restore_axes(self.output_projection(merged), query), weights
 
-    def _split_heads(self, x: Any) -> Any:
-        # (B, T, D) -> (B, H, T, E)
-        x = ops.reshape(x, (-1, _length(x), self.num_heads, self.head_width))
+    def _split_heads(self, flat: Any, length: Any) -> Any:
+        # (B · T, D) -> (B, H, T, E)
+        x = ops.reshape(flat, (-1, length, self.num_heads, self.head_width))
         return ops.transpose(x, (0, 2, 1, 3))
 
     def compute_output_shape(self, query_shape: tuple, value_shape: tuple | None = None) -> tuple:

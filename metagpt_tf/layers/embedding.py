@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from metagpt_tf.layers.projection import Projection
+from metagpt_tf.layers.normalization import LayerNorm
+from metagpt_tf.layers.projection import Projection, matmul_last_axis
 
 
 def sinusoidal_positions(length: int, dim: int) -> np.ndarray:
@@ -83,14 +84,15 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         tokens = ops.take(table, ids, axis=0) * self.dim**0.5
         places = ops.cast(ops.convert_to_tensor(self.position_table), self.compute_dtype)
         if position is not None:
-            return tokens + ops.take(places, position, axis=0)[None, None]
+            return tokens + ops.reshape(ops.take(places, position, axis=0), (1, 1, self.dim))
         length = ids.shape[1]
         if length is not None and length > self.max_length:
             raise ValueError(
                 f"Sequence of length {length} given to an embedding with max_length={self.max_length}. "
                 "Shorten the sequence, or build the model with a larger length."
             )
-        return tokens + places[None, : ops.shape(ids)[1] if length is None else length]
+        length = ops.shape(ids)[1] if length is None else length
+        return tokens + ops.expand_dims(ops.slice(places, (0, 0), (length, self.dim)), 0)
 
     def compute_output_shape(self, input_shape: tuple, position_shape: tuple | None = None) -> tuple:
         return (*input_shape, self.dim)
@@ -131,7 +133,7 @@ class TokenHead(keras.layers.Layer):
         self.tied = tied
 
     def build(self, x_shape: tuple, table_shape: tuple | None = None) -> None:
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=self.dtype_policy)
+        self.norm = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.norm.build(x_shape)
         self.bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="bias")
         if not self.tied:
@@ -144,7 +146,7 @@ class TokenHead(keras.layers.Layer):
         x = self.norm(x)
         if self.tied:
             table = ops.cast(ops.convert_to_tensor(table), x.dtype)
-            logits = ops.matmul(x, ops.transpose(table)[None])
+            logits = matmul_last_axis(x, table, transpose=True)
         else:
             logits = self.projection(x)
         return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")

@@ -6,6 +6,7 @@ import keras
 
 from metagpt_tf.layers.attention import MultiHeadAttention
 from metagpt_tf.layers.feed_forward import FeedForward
+from metagpt_tf.layers.normalization import LayerNorm
 from metagpt_tf.layers.residual import Residual
 
 
@@ -139,9 +140,7 @@ class Encoder(keras.layers.Layer):
         for layer in self.layers:
             layer.build(input_shape)
         if self.norm == "pre":
-            self.final_norm = keras.layers.LayerNormalization(
-                epsilon=1e-5, name="final_norm", dtype=self.dtype_policy
-            )
+            self.final_norm = LayerNorm(name="final_norm", dtype=self.dtype_policy)
             self.final_norm.build(input_shape)
 
     def call(self, x: Any, attention_mask: Any = None, training: bool = False) -> Any:

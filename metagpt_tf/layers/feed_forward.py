@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from metagpt_tf.layers.projection import Projection
+from metagpt_tf.layers.projection import Projection, merge_axes, restore_axes
 
 
 def relu(x: Any) -> Any:
@@ -67,8 +67,8 @@ class FeedForward(keras.layers.Layer):
         self.down.build((*input_shape[:-1], self.hidden_dim))
 
     def call(self, x: Any, training: bool = False) -> Any:
-        hidden = ACTIVATIONS[self.activation](self.up(x))
-        return self.down(self.dropout_layer(hidden, training=training))
+        hidden = ACTIVATIONS[self.activation](self.up(merge_axes(x)))
+        return restore_axes(self.down(self.dropout_layer(hidden, training=training)), x)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

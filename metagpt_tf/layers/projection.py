@@ -38,10 +38,10 @@ class Projection(keras.layers.Layer):
         kernel_initializer: Keras initializer of `W` `(D, F)`.
 
     Call arguments:
-        x: `(B, T, D)`.
+        x: `(B, T, D)` or `(N, D)`.
 
     Returns:
-        `(B, T, F)`.
+        `(B, T, F)` or `(N, F)`.
 
     Example:
 
@@ -80,13 +80,26 @@ class Projection(keras.layers.Layer):
         }
 
 
-def matmul_last_axis(x: Any, kernel: Any) -> Any:
-    """Multiply `(B, T, D)` by `(D, F)` in the layout in force (see `shared_weight_layout`)."""
+def matmul_last_axis(x: Any, kernel: Any, transpose: bool = False) -> Any:
+    """Multiply `(…, D)` by `(D, F)`, or by the transpose of `(F, D)`, in the layout in force (see `shared_weight_layout`)."""
     kernel = ops.convert_to_tensor(kernel)
+    if transpose:
+        kernel = ops.transpose(kernel)
     if _SHARED_LAYOUT.get():
-        return ops.matmul(x, kernel[None])
-    length, width = x.shape[-2], x.shape[-1]
-    flat = ops.matmul(ops.reshape(x, (-1, width)), kernel)
-    if length is None:
-        length = ops.shape(x)[-2]
-    return ops.reshape(flat, (-1, length, kernel.shape[-1]))
+        # Axes are added by expanding and removed by reshaping: the gradient of indexing has no LiteRT form.
+        stacked = ops.matmul(ops.expand_dims(x, 0) if len(x.shape) == 2 else x, ops.expand_dims(kernel, 0))
+        return ops.reshape(stacked, (-1, kernel.shape[-1])) if len(x.shape) == 2 else stacked
+    if len(x.shape) == 2:
+        return ops.matmul(x, kernel)
+    return restore_axes(ops.matmul(merge_axes(x), kernel), x)
+
+
+def merge_axes(x: Any) -> Any:
+    """`(B, T, D)` to `(B · T, D)`: one large product instead of B small ones."""
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
+def restore_axes(flat: Any, like: Any) -> Any:
+    """`(B · T, F)` to `(B, T, F)`, with B and T as in `like`."""
+    length = ops.shape(like)[-2] if like.shape[-2] is None else like.shape[-2]
+    return ops.reshape(flat, (-1, length, flat.shape[-1]))

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from metagpt_tf.layers.normalization import LayerNorm
+
 NORMS = ("pre", "post")
 
 
@@ -29,7 +31,7 @@ class Residual(keras.layers.Layer):
         self.dropout = dropout
 
     def build(self, input_shape: tuple) -> None:
-        self.normalization = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=self.dtype_policy)
+        self.normalization = LayerNorm(name="norm", dtype=self.dtype_policy)
         self.normalization.build(input_shape)
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
 

@@ -83,9 +83,22 @@ class Algorithm(keras.layers.Layer):
         """
         loss = tf.zeros((), tf.float32)
         for _ in range(self.inner_steps if steps is None else steps):
-            loss, gradients = self.gradients(fast, support_loss)
-            fast = self.update(fast, gradients, rate_multiplier)
+            fast, loss = self.step(fast, support_loss, rate_multiplier)
         return fast, loss
+
+    def step(self, fast: Weights, support_loss: LossOfWeights, rate_multiplier: Any = 1.0) -> tuple[Weights, tf.Tensor]:
+        """One inner step: new fast weights, and the support loss before it."""
+        loss, gradients = self.gradients(fast, support_loss)
+        return self.update(fast, gradients, rate_multiplier), loss
+
+    def adapt_rolled(self, fast: Weights, support_loss: LossOfWeights) -> Weights:
+        """`adapt` as a loop in the graph: a third of the file and of its conversion time, but not differentiable."""
+
+        def body(i: tf.Tensor, weights: Weights) -> tuple[tf.Tensor, Weights]:
+            return i + 1, self.step(weights, support_loss)[0]
+
+        start = (tf.constant(0), [tf.convert_to_tensor(w) for w in fast])
+        return tf.while_loop(lambda i, _: i < self.inner_steps, body, start)[1]
 
     def gradients(self, fast: Weights, loss_of: LossOfWeights) -> tuple[tf.Tensor, Weights]:
         """Loss and its gradients, dense and, for a first-order algorithm, cut off from the outer loop."""

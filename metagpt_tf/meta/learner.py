@@ -169,7 +169,11 @@ class MetaLearner(keras.Model):
         if self._layout is None:
             support = as_episode(x.element_spec)
             self._build_for(zeros_like_spec(support.support_x), zeros_like_spec(support.support_y))
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)  # inside the graph it would cost a second trace
 
+    # Converting these by AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
@@ -186,6 +190,7 @@ class MetaLearner(keras.Model):
         self._move_statistics(results.non_trainable)
         return self._log(episodes, results)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
@@ -270,21 +275,26 @@ class MetaLearner(keras.Model):
         state = self._adapt_functions[steps](*tensors, tf.constant(rate_multiplier, tf.float32))
         return State.of(self.layout.check(state), self.layout.scope)
 
-    def adapt_tensors(self, x: Any, y: Any, steps: int | None = None, rate_multiplier: Any = 1.0, weights: Any = None) -> Any:
+    def adapt_tensors(
+        self, x: Any, y: Any, steps: int | None = None, rate_multiplier: Any = 1.0, rolled: bool = False
+    ) -> Any:
         """The stateless core of `adapt`, to be traced into a graph: support tensors to a state `(P,)`.
 
         Args:
             x: support inputs, leading axis K.
             y: support targets, leading axis K.
             steps, rate_multiplier: as in `adapt`.
-            weights: the learner's trainable variables as tensors; `None` reads the variables.
+            rolled: run the algorithm's own steps as a loop in the graph (for files; see `Algorithm.adapt_rolled`).
         """
-        weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables] if weights is None else weights
+        weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         count = len(self.model.trainable_variables)
         task = TaskModel(self.model, self.task_loss, self.layout, weights[:count])
         with self._algorithm_scope(weights[count:]):
             start = self.algorithm.start(self.layout.select(weights[:count]))
-            fast, _ = self.algorithm.adapt(start, task.loss_on(x, y), steps, rate_multiplier)
+            if rolled:
+                fast = self.algorithm.adapt_rolled(start, task.loss_on(x, y))
+            else:
+                fast, _ = self.algorithm.adapt(start, task.loss_on(x, y), steps, rate_multiplier)
         return self.layout.pack(fast)
 
     def adapted(self, state: Any) -> AdaptedModel:

@@ -20,6 +20,8 @@ class LearnerMetrics:
         self.support_loss = keras.metrics.Mean(name="support_loss")
         self.after: list[keras.metrics.Metric] = []
         self.before: list[keras.metrics.Metric] = []
+        if all(isinstance(m, keras.metrics.Metric) for m in self.given):
+            self.build(None, None)
 
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric, for Keras to reset between epochs."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from metagpt_tf import tokenizers
@@ -230,6 +231,8 @@ class MetaGPT(keras.Model):
             self.check_data(x, y)
         else:
             kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)  # inside the graph it would cost a second trace
         return super().fit(x, y, **kwargs)
 
     def check_data(self, source: Any, target: Any) -> None:
@@ -242,9 +245,11 @@ class MetaGPT(keras.Model):
         for (name, limit), ids in zip(limits.items(), (source, target), strict=True):
             check_ids(name, ids, limit, self.tokenizer.vocabulary_size)
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         return super().train_step(self._teacher_forced(data))
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
         return super().test_step(self._teacher_forced(data))
 

@@ -1,0 +1,69 @@
+"""SavedModel export: a versioned directory that TF Serving loads, and that adapts without Keras."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from metagpt_tf.export.files import written_aside
+from metagpt_tf.export.signatures import Exported, saved_model_signatures
+from metagpt_tf.export.warmup import write_warmup
+
+
+def export_saved_model(
+    model: keras.Model, path: str | os.PathLike, version: int | None = None, target: tf.TensorSpec | None = None
+) -> Path:
+    """Write `<path>/<version>/`, a SavedModel for TF Serving or `tf.saved_model.load` (no Keras needed to read it).
+
+    Signatures of a text generator: `serving_default(text) -> text`, `generate(source) -> output` (ids); of a `MetaLearner` also
+    `adapt(support_x, support_y) -> state` (ids), `adapt_text(support_source, support_target) -> state`,
+    `generate_adapted(prompt, state) -> text`, `generate_adapted_ids(source, state) -> output`. Of any other model: `serving_default(x) -> output`, `adapt`, `predict_adapted(x, state)`. The
+    server holds nothing between requests: the client keeps the state.
+
+    Args:
+        model: a built model, or a compiled `MetaLearner`.
+        path: directory of all versions.
+        version: number of this one; `None` for one more than the highest there.
+        target: spec of one training target without batch axis, for models whose targets differ in shape or type from their
+            outputs (class labels, for example).
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        ValueError: not built, not compiled, or a version that is not a positive number.
+        FileExistsError: the version exists.
+        OSError: the path cannot be written; nothing half-written is left.
+    """
+    root = Path(path)
+    final = root / str(_version(root, version))
+    exported = Exported(model)
+    module = tf.Module()
+    module.exported_variables = exported.variables()
+    signatures = saved_model_signatures(exported, target)
+    for name, function in signatures.items():
+        setattr(module, name, function)
+    with written_aside(final) as aside:
+        _save(module, aside, signatures)
+        write_warmup(aside, exported)
+    return final
+
+
+def _save(module: tf.Module, aside: Path, signatures: dict[str, Any]) -> None:
+    try:
+        tf.saved_model.save(module, str(aside), signatures=signatures)
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as error:
+        raise OSError(None, f"TensorFlow could not write the SavedModel: {error.message}") from error
+
+
+def _version(root: Path, version: int | None) -> int:
+    if version is None:
+        taken = [int(p.name) for p in root.iterdir() if p.name.isdigit()] if root.is_dir() else []
+        return max(taken, default=0) + 1
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"version must be a whole number >= 1, received {version!r}.")
+    if (root / str(version)).exists():
+        raise FileExistsError(f"Version {version} exists in {root}. Choose another, or version=None for the next one.")
+    return version

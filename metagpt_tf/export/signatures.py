@@ -1,0 +1,139 @@
+"""The functions a shipped model offers, as graphs over plain variables.
+
+`adapt` and `generate` are the learner's and the model's own code, traced once more: a file answers as Keras does by construction.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from metagpt_tf.fast_weights import FastWeights
+from metagpt_tf.meta import MetaLearner
+
+
+class Exported:
+    """What is exported: a model, and the learner around it if there is one.
+
+    Args:
+        subject: a built `keras.Model`, or a compiled `MetaLearner` round one.
+
+    Raises:
+        ValueError: the model is not built or the learner not compiled.
+    """
+
+    def __init__(self, subject: keras.Model) -> None:
+        self.learner = subject if isinstance(subject, MetaLearner) else None
+        self.model: Any = subject.model if isinstance(subject, MetaLearner) else subject
+        if not self.model.built:
+            raise ValueError(f"Model {self.model.name!r} is not built. Call it once on data before exporting it.")
+        if self.learner is not None and not hasattr(self.learner, "task_loss"):
+            raise ValueError("The learner is not compiled: adapt needs its loss. Call learner.compile(...) first.")
+        self.is_generator = hasattr(self.model, "generate_ids")
+
+    @property
+    def layout(self) -> FastWeights:
+        """Layout of the state that `adapt` returns."""
+        if self.learner is None:
+            raise ValueError("Only a MetaLearner has a state. Wrap the model: MetaLearner(model, 'maml').")
+        return self.learner.layout
+
+    def variables(self) -> list[tf.Variable]:
+        """Every variable once, as plain `tf.Variable`s. Tracking the Keras model instead would store each of them twice."""
+        owners = [self.model, *([self.learner.algorithm] if self.learner else [])]
+        return [v.value for owner in owners for v in owner.variables]
+
+    def with_state(self, state: tf.Tensor | None, function: Callable[[], Any]) -> Any:
+        """Run `function` with `state` in place of the scope's variables."""
+        with keras.StatelessScope(state_mapping=[] if state is None else self.layout.mapping(state)):
+            return function()
+
+    def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
+        """Greedy ids `(B, T)` for `source (B, S)`."""
+        return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length))
+
+    def generate_text(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
+        """Text `(B,)` for text `(B,)`."""
+        tokenizer = self.model.tokenizer
+        source = tokenizer.encode_tensor(text, self.model.source_length)
+        return tokenizer.decode_tensor(self.generate(source, state))
+
+    def adapt_text(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """State `(P,)` from a support set of texts `(K,)`."""
+        encode, model = self.model.tokenizer.encode_tensor, self.model
+        return self.adapt(encode(source, model.source_length), encode(target, model.target_length))
+
+    def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """State `(P,)` from a support set of tensors with leading axis K."""
+        return self._learner().adapt_tensors(x, y, rolled=True)
+
+    def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
+        """The model's prediction for `x`."""
+        return self.with_state(state, lambda: self.model(x, training=False))
+
+    def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:
+        """Spec of a model's single input with `rows` rows."""
+        if self.is_generator:
+            return tf.TensorSpec((rows, self.model.source_length), tf.int32, name=name)
+        inputs = getattr(self.model, "inputs", None)
+        if not inputs or len(inputs) != 1:
+            raise ValueError(
+                f"Exporting {self.model.name!r} needs a model with exactly one declared Input (Functional or Sequential)."
+            )
+        return tf.TensorSpec((rows, *inputs[0].shape[1:]), inputs[0].dtype, name=name)
+
+    def target_spec(self, rows: int | None, name: str, target: Any = None) -> tf.TensorSpec:
+        """Spec of the targets; for a model that is no generator, like its output unless `target` (one example's spec) is given."""
+        if self.is_generator:
+            return tf.TensorSpec((rows, self.model.target_length), tf.int32, name=name)
+        if target is not None:
+            return tf.TensorSpec((rows, *target.shape), target.dtype, name=name)
+        return tf.TensorSpec((rows, *self.model.outputs[0].shape[1:]), self.model.outputs[0].dtype, name=name)
+
+    def _learner(self) -> MetaLearner:
+        if self.learner is None:
+            raise ValueError("adapt is exported from a MetaLearner. Wrap the model: MetaLearner(model, 'maml').")
+        return self.learner
+
+
+def traced(function: Callable[..., Any], *specs: tf.TensorSpec) -> Any:
+    """`function` as a graph function with a fixed signature."""
+    return tf.function(function, input_signature=specs, autograph=False)
+
+
+def saved_model_signatures(exported: Exported, target: Any = None) -> dict[str, Any]:
+    """Signatures of a SavedModel: dynamic batch and support size."""
+    string = lambda name: tf.TensorSpec((None,), tf.string, name=name)  # noqa: E731
+    functions: dict[str, Any] = {}
+    if exported.is_generator:
+        source = exported.input_spec(None, "source")
+        functions["serving_default"] = traced(lambda text: {"text": exported.generate_text(text)}, string("text"))
+        functions["generate"] = traced(lambda source: {"output": exported.generate(source)}, source)
+    else:
+        functions["serving_default"] = traced(lambda x: {"output": exported.predict(x)}, exported.input_spec(None, "x"))
+    if exported.learner is None:
+        return functions
+    state = tf.TensorSpec((exported.layout.size,), tf.float32, name="state")
+    functions["adapt"] = traced(
+        lambda support_x, support_y: {"state": exported.adapt(support_x, support_y)},
+        exported.input_spec(None, "support_x"),
+        exported.target_spec(None, "support_y", target),
+    )
+    if exported.is_generator:
+        functions["adapt_text"] = traced(
+            lambda support_source, support_target: {"state": exported.adapt_text(support_source, support_target)},
+            string("support_source"),
+            string("support_target"),
+        )
+        functions["generate_adapted"] = traced(
+            lambda prompt, state: {"text": exported.generate_text(prompt, state)}, string("prompt"), state
+        )
+        functions["generate_adapted_ids"] = traced(
+            lambda source, state: {"output": exported.generate(source, state)}, exported.input_spec(None, "source"), state
+        )
+    else:
+        functions["predict_adapted"] = traced(
+            lambda x, state: {"output": exported.predict(x, state)}, exported.input_spec(None, "x"), state
+        )
+    return functions
