@@ -4,14 +4,18 @@ A *scope* picks variables, *fast weights* are tensors that stand in for them, a 
 vector that a client can keep. Nothing here writes to a variable.
 """
 
+import os
 import re
+import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.files import written_aside
 from metagpt_tf.registry import closest
 
 NORM_AND_BIAS = ("bias", "beta", "gamma", "scale")
@@ -52,14 +56,18 @@ def scope_variables(model: keras.Model, scope: str) -> list[Any]:
         ValueError: the model is not built, or the scope picks nothing.
     """
     if not model.trainable_variables:
-        raise ValueError(f"Model {model.name!r} has no trainable variables yet. Build it first, e.g. by calling it once.")
+        raise ValueError(
+            f"Model {model.name!r} has no trainable variables yet. Build it first, e.g. by calling it once."
+        )
     if scope in SCOPES:
         picked = {id(v) for v in SCOPES[scope](model)}
     else:
         picked = {id(v) for v in model.trainable_variables if re.search(scope, v.path)}
     if not picked:
         paths = ", ".join(v.path for v in model.trainable_variables[:3])
-        mend = MENDS.get(scope, f"Use a scope or a regular expression over paths like {paths}, … {closest(scope, SCOPES)}")
+        mend = MENDS.get(
+            scope, f"Use a scope or a regular expression over paths like {paths}, … {closest(scope, SCOPES)}"
+        )
         raise ValueError(f"Scope {scope!r} picks no variable of model {model.name!r}. {mend}")
     return [v for v in model.trainable_variables if id(v) in picked]
 
@@ -90,6 +98,29 @@ class State(np.ndarray):
 
     def __array_finalize__(self, source: Any) -> None:
         self.scope = getattr(source, "scope", None)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the state and its scope to an `.npz` file."""
+        final = Path(path)
+        with written_aside(final) as aside, aside.open("wb") as file:
+            np.savez(file, state=np.asarray(self), scope=np.array(self.scope or ""))
+        return final
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "State":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a state file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls.of(file["state"], str(file["scope"]) or None)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a state file written by State.save: {error}") from error
 
 
 class FastWeights:

@@ -5,13 +5,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-from metagpt_tf.datasets.loading import load_functions
+from metagpt_tf.datasets.loading import functions_at, load_functions
 from metagpt_tf.datasets.splits import SPLITS, split_tasks
 
 if TYPE_CHECKING:
     from metagpt_tf.datasets.python_functions import PythonFunctions, PythonFunctionsConfig
 
-__all__ = ["SPLITS", "PythonFunctions", "PythonFunctionsConfig", "load_functions", "split_tasks"]
+__all__ = [
+    "SPLITS",
+    "PythonFunctions",
+    "PythonFunctionsConfig",
+    "functions_at",
+    "load_functions",
+    "split_tasks",
+]
 
 
 def __getattr__(name: str) -> Any:

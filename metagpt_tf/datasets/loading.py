@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from metagpt_tf.datasets.python_files import given_path, installed_package
-from metagpt_tf.datasets.python_source import split_functions
+from metagpt_tf.datasets.python_source import extract, split_functions
 from metagpt_tf.datasets.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -72,6 +72,19 @@ def load_functions(
             stacklevel=2,
         )
     return loaded
+
+
+def functions_at(path: PathLike) -> list[Pair]:
+    """All documented functions of one folder or `.py` file, as (source, target) pairs in the order of the files.
+
+    Use it for a support set: no splits, no least number of functions.
+
+    Raises:
+        FileNotFoundError: nothing is at `path`.
+    """
+    found = extract(given_path(path))
+    found.warn()
+    return [(function.source, function.target) for function in found.functions]
 
 
 def _from_paths(

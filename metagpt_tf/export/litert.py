@@ -9,7 +9,7 @@ import flatbuffers
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from metagpt_tf.export.files import written_aside
+from metagpt_tf.files import written_aside
 from metagpt_tf.export.signatures import Exported, traced
 from metagpt_tf.layers import shared_weight_layout
 from metagpt_tf.meta import MetaLearner
@@ -18,7 +18,11 @@ FILE_IDENTIFIER = b"TFL3"
 
 
 def export_litert(
-    learner: MetaLearner, path: str | os.PathLike, k_shot: int = 8, batch_size: int = 1, target: tf.TensorSpec | None = None
+    learner: MetaLearner,
+    path: str | os.PathLike,
+    k_shot: int = 8,
+    batch_size: int = 1,
+    target: tf.TensorSpec | None = None,
 ) -> Path:
     """Write one `.tflite` file with the signatures `adapt` and `generate`, builtin operations only.
 
@@ -68,7 +72,9 @@ def convert(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorS
         try:
             return without_tensor_names(converter.convert())
         except Exception as error:  # the converter's own exception type is private
-            raise ValueError(f"This model does not convert to LiteRT with builtin operations: {_first_line(error)}") from error
+            raise ValueError(
+                f"This model does not convert to LiteRT with builtin operations: {_first_line(error)}"
+            ) from error
 
 
 def litert_signatures(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorSpec | None) -> dict[str, Any]:
@@ -76,7 +82,9 @@ def litert_signatures(exported: Exported, k_shot: int, batch_size: int, target: 
     state = tf.TensorSpec((exported.layout.size,), tf.float32, name="state")
     support_x, support_y = exported.input_spec(k_shot, "support_x"), exported.target_spec(k_shot, "support_y", target)
     functions = {
-        "adapt": traced(lambda support_x, support_y: {"state": exported.adapt(support_x, support_y)}, support_x, support_y)
+        "adapt": traced(
+            lambda support_x, support_y: {"state": exported.adapt(support_x, support_y)}, support_x, support_y
+        )
     }
     if exported.is_generator:
         functions["generate"] = traced(

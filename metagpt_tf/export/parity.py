@@ -76,7 +76,9 @@ class ParityReport:
                 f"{row.format:20}{row.signature:12}{row.difference:12.1e}{row.latency_ms:10.1f}{megabytes:8.2f}"
             )
         verdict = "passed" if self.passed else "FAILED"
-        return "\n".join([*lines, f"{verdict}: largest difference {self.max_difference:.1e}, tolerance {self.tolerance:.0e}"])
+        return "\n".join(
+            [*lines, f"{verdict}: largest difference {self.max_difference:.1e}, tolerance {self.tolerance:.0e}"]
+        )
 
 
 def parity_report(

@@ -32,14 +32,14 @@ class LiteRTRunner:
             raise FileNotFoundError(f"There is no LiteRT file at {path}. export_litert(learner, path) writes one.")
         resolver = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            self._interpreter = Interpreter(
-                str(path), num_threads=num_threads, experimental_op_resolver_type=resolver
-            )
+            self._interpreter = Interpreter(str(path), num_threads=num_threads, experimental_op_resolver_type=resolver)
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"{path} is not a readable LiteRT file: {error}") from error
         signatures = self._interpreter.get_signature_list()
         if "adapt" not in signatures:
-            raise ValueError(f"{path} has no signature 'adapt' (it has {sorted(signatures)}); was it made by export_litert?")
+            raise ValueError(
+                f"{path} has no signature 'adapt' (it has {sorted(signatures)}); was it made by export_litert?"
+            )
         self._runners = {name: self._interpreter.get_signature_runner(name) for name in signatures}
 
     def adapt(self, support_x: np.ndarray, support_y: np.ndarray) -> np.ndarray:
@@ -62,6 +62,8 @@ class LiteRTRunner:
         for name, details in runner.get_input_details().items():
             expected, given = tuple(details["shape"]), np.shape(inputs[name])
             if expected != given:
-                raise ValueError(f"{signature}: {name} must have shape {expected}, as the file was made for; received {given}.")
+                raise ValueError(
+                    f"{signature}: {name} must have shape {expected}, as the file was made for; received {given}."
+                )
             arrays[name] = np.asarray(inputs[name], details["dtype"])
         return runner(**arrays)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from metagpt_tf.export.files import written_aside
+from metagpt_tf.files import written_aside
 from metagpt_tf.export.signatures import Exported, saved_model_signatures
 from metagpt_tf.export.warmup import write_warmup
 
@@ -54,7 +54,11 @@ def export_saved_model(
 def _save(module: tf.Module, aside: Path, signatures: dict[str, Any]) -> None:
     try:
         tf.saved_model.save(module, str(aside), signatures=signatures)
-    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.FailedPreconditionError) as error:
+    except (
+        tf.errors.ResourceExhaustedError,
+        tf.errors.PermissionDeniedError,
+        tf.errors.FailedPreconditionError,
+    ) as error:
         raise OSError(None, f"TensorFlow could not write the SavedModel: {error.message}") from error
 
 

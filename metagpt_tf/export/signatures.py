@@ -130,7 +130,9 @@ def saved_model_signatures(exported: Exported, target: Any = None) -> dict[str, 
             lambda prompt, state: {"text": exported.generate_text(prompt, state)}, string("prompt"), state
         )
         functions["generate_adapted_ids"] = traced(
-            lambda source, state: {"output": exported.generate(source, state)}, exported.input_spec(None, "source"), state
+            lambda source, state: {"output": exported.generate(source, state)},
+            exported.input_spec(None, "source"),
+            state,
         )
     else:
         functions["predict_adapted"] = traced(

@@ -43,9 +43,7 @@ class LowRankAdapter(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         initializer = keras.initializers.RandomNormal(stddev=input_shape[-1] ** -0.5)
-        self.down = self.add_weight(
-            shape=(input_shape[-1], self.rank), initializer=initializer, name="low_rank_down"
-        )
+        self.down = self.add_weight(shape=(input_shape[-1], self.rank), initializer=initializer, name="low_rank_down")
         self.up = self.add_weight(shape=(self.rank, self.units), initializer="zeros", name="low_rank_up")
 
     def call(self, x: Any) -> Any:
@@ -87,9 +85,7 @@ class ContextTokens(keras.layers.Layer):
         self.num_tokens = num_tokens
 
     def build(self, input_shape: tuple) -> None:
-        self.context = self.add_weight(
-            shape=(self.num_tokens, input_shape[-1]), initializer="zeros", name="context"
-        )
+        self.context = self.add_weight(shape=(self.num_tokens, input_shape[-1]), initializer="zeros", name="context")
 
     def call(self, x: Any) -> Any:
         # Added to a slice of zeros and not broadcast: a static shape that converters keep.

@@ -66,7 +66,9 @@ class EncoderLayer(keras.layers.Layer):
         x = self.attention_residual(
             x, function=lambda h: self.attention(h, attention_mask=attention_mask, training=training), training=training
         )
-        return self.feed_forward_residual(x, function=lambda h: self.feed_forward(h, training=training), training=training)
+        return self.feed_forward_residual(
+            x, function=lambda h: self.feed_forward(h, training=training), training=training
+        )
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

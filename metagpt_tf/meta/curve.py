@@ -60,7 +60,9 @@ class AdaptationCurve:
         return tf.stack(losses)
 
 
-def best_rate(curve: AdaptationCurve, episodes: tf.data.Dataset, multipliers: Sequence[float]) -> tuple[float, np.ndarray]:
+def best_rate(
+    curve: AdaptationCurve, episodes: tf.data.Dataset, multipliers: Sequence[float]
+) -> tuple[float, np.ndarray]:
     """The multiplier with the lowest mean loss after the last step, and the mean loss of each (not finite counts as worst)."""
     finals = np.array([np.mean(curve(episodes, m)[:, -1]) for m in multipliers])
     finals = np.where(np.isfinite(finals), finals, np.inf)

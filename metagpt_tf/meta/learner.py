@@ -133,7 +133,10 @@ class MetaLearner(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras drops the optimizer of a model with its own compile unless it is restored here, built.
-        config = {**config, **{k: keras.saving.deserialize_keras_object(config[k]) for k in ("optimizer", "loss", "metrics")}}
+        config = {
+            **config,
+            **{k: keras.saving.deserialize_keras_object(config[k]) for k in ("optimizer", "loss", "metrics")},
+        }
         self.compile(**{**config, "metrics": config["metrics"] or None})
         if self._layout is not None:
             self.optimizer.build(self.trainable_variables)
@@ -144,14 +147,19 @@ class MetaLearner(keras.Model):
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Meta-train on a `tf.data.Dataset` of episodes; everything else as in `keras.Model.fit`."""
+    def fit(self, x: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
+        """Meta-train on a `tf.data.Dataset` of episodes; everything else as in `keras.Model.fit`.
+
+        Args:
+            x: training episodes.
+            validation_data: episodes of other tasks, scored after each epoch.
+            **kwargs: as in `keras.Model.fit` (`epochs`, `steps_per_epoch`, `callbacks`, …).
+        """
         self._prepare(x, kwargs.get("steps_per_epoch"), "steps_per_epoch")
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, tf.data.Dataset):
-            check_finite(validation, kwargs.get("validation_steps"), "validation_steps")
+        if isinstance(validation_data, tf.data.Dataset):
+            check_finite(validation_data, kwargs.get("validation_steps"), "validation_steps")
         kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
-        return super().fit(x, *args, **kwargs)
+        return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Adapt to each episode of a dataset and score its query set; everything else as in `keras.Model.evaluate`."""
@@ -194,9 +202,7 @@ class MetaLearner(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
-        results = map_tasks(
-            self.task_parallelism, lambda task: self._run_task(weights, task, training=False), episodes
-        )
+        results = map_tasks(self.task_parallelism, lambda task: self._run_task(weights, task, training=False), episodes)
         return self._log(episodes, results)
 
     def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
@@ -318,5 +324,3 @@ class MetaLearner(keras.Model):
         for part in ("model", "algorithm"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)
-
-

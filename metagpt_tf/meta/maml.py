@@ -48,7 +48,9 @@ class MAML(Algorithm):
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         if self.learn_rate:
             start = keras.initializers.Constant(math.log(self.inner_learning_rate))
-            self.log_rate = self.add_weight(shape=(), initializer=start, name="log_inner_learning_rate", dtype="float32")
+            self.log_rate = self.add_weight(
+                shape=(), initializer=start, name="log_inner_learning_rate", dtype="float32"
+            )
         super().build(shapes)
 
     def update(self, fast: Weights, gradients: Weights, rate_multiplier: Any = 1.0) -> Weights:

@@ -33,7 +33,9 @@ class LearnerMetrics:
             self.after = [resolve(m, y_true, y_pred) for m in self.given]
             self.before = [_renamed(m, f"pre_{m.name}") for m in self.after]
 
-    def update(self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any) -> None:
+    def update(
+        self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any
+    ) -> None:
         """Take in one meta-batch; predictions have leading axes (M, Q)."""
         self.loss.update_state(loss)
         self.pre_loss.update_state(pre_loss)

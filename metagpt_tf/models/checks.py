@@ -18,9 +18,13 @@ def check_ids(name: str, ids: Any, longest: int, vocabulary_size: int) -> None:
         ValueError: wrong type, rank, length or value.
     """
     array = np.asarray(ids)
-    expected = f"Expected {name} as integer token ids of shape (batch, length <= {longest}), each in [0, {vocabulary_size})"
+    expected = (
+        f"Expected {name} as integer token ids of shape (batch, length <= {longest}), each in [0, {vocabulary_size})"
+    )
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{expected}; received shape {array.shape}, dtype {array.dtype}. tokenizer.pack(texts, length) makes them.")
+        raise ValueError(
+            f"{expected}; received shape {array.shape}, dtype {array.dtype}. tokenizer.pack(texts, length) makes them."
+        )
     if array.shape[1] > longest:
         raise ValueError(
             f"{expected}; received shape {array.shape}. Shorten the {name}, or build the model with {name}_length={array.shape[1]}."

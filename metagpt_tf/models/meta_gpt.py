@@ -97,7 +97,9 @@ class MetaGPT(keras.Model):
         self.embedding = TokenAndPositionEmbedding(
             vocabulary_size, dim, longest, positions, name="embedding", dtype=self.dtype_policy
         )
-        self.context = ContextTokens(context_tokens, name="context", dtype=self.dtype_policy) if context_tokens else None
+        self.context = (
+            ContextTokens(context_tokens, name="context", dtype=self.dtype_policy) if context_tokens else None
+        )
         self.encoder = Encoder(*stack, name="encoder", dtype=self.dtype_policy)
         self.decoder = Decoder(*stack, name="decoder", dtype=self.dtype_policy)
         self.head = TokenHead(vocabulary_size, tied=tie_embeddings, name="head", dtype=self.dtype_policy)
@@ -141,21 +143,25 @@ class MetaGPT(keras.Model):
         """One step of generation: `token (B,)` at `position ()` to logits `(B, V)` and the new cache."""
         memory, memory_mask, steps = cache
         length = steps[0][0].shape[2]
-        future = ops.cast(ops.greater(ops.arange(length, dtype="int32"), position), "float32")[None, None, None] * MASKED
-        x = self.embedding(token[:, None], position=position)
-        x, steps = self.decoder(
-            x, memory, self_mask=future, cross_mask=memory_mask, cache=steps, position=position
+        future = (
+            ops.cast(ops.greater(ops.arange(length, dtype="int32"), position), "float32")[None, None, None] * MASKED
         )
+        x = self.embedding(token[:, None], position=position)
+        x, steps = self.decoder(x, memory, self_mask=future, cross_mask=memory_mask, cache=steps, position=position)
         return self._score(x)[:, 0], (memory, memory_mask, steps)
 
     def start_cache(self, source: Any, batch_size: Any, max_length: int) -> Any:
         """What `decode_step` carries: projected memory, its mask, and room for `max_length` keys and values."""
         memory, memory_mask = self.encode(source)
         shape = (batch_size, self.num_heads, max_length, self.dim // self.num_heads)
-        empty = [(ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)) for _ in self.decoder.layers]
+        empty = [
+            (ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)) for _ in self.decoder.layers
+        ]
         return self.decoder.project_memory(memory), memory_mask, empty
 
-    def generate_ids(self, source: Any, max_length: int, sampler: Any = "greedy", seed: Any = (0, 0), **options: Any) -> Any:
+    def generate_ids(
+        self, source: Any, max_length: int, sampler: Any = "greedy", seed: Any = (0, 0), **options: Any
+    ) -> Any:
         """Generate token ids inside a graph: `source (B, S)` int32 to `(B, max_length)` int32 (see `generation.decode`)."""
         batch_size = source.shape[0] if source.shape[0] is not None else ops.shape(source)[0]
         return decode(

@@ -67,7 +67,14 @@ class TextGenerator:
         return self._compiled[key]
 
     def _stream(
-        self, source: np.ndarray, vector: Any, fast: FastWeights | None, length: int, sampler: Any, seed: Any, stop: tuple
+        self,
+        source: np.ndarray,
+        vector: Any,
+        fast: FastWeights | None,
+        length: int,
+        sampler: Any,
+        seed: Any,
+        stop: tuple,
     ) -> Iterator[str]:
         model, tokenizer = self.model, self.model.tokenizer
 

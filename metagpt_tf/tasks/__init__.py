@@ -1,7 +1,7 @@
 """Few-shot problems: `Episode`, `TaskDistribution` and its families."""
 
 from metagpt_tf.tasks.arrays import ArrayTasks
-from metagpt_tf.tasks.distribution import TaskDistribution
+from metagpt_tf.tasks.distribution import TaskDistribution, pooled_examples
 from metagpt_tf.tasks.episode import Episode, check_episode
 from metagpt_tf.tasks.python_code import PythonCode
 from metagpt_tf.tasks.sinusoid import Sinusoid
@@ -15,4 +15,5 @@ __all__ = [
     "TaskDistribution",
     "TextTasks",
     "check_episode",
+    "pooled_examples",
 ]

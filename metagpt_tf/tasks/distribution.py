@@ -6,7 +6,7 @@ Axes: M meta-batch, K support, Q query.
 import abc
 import copy
 import numbers
-from typing import Self
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -123,6 +123,40 @@ class TaskDistribution(abc.ABC):
             indices = indices.take(num_batches * meta_batch_size)
         episodes = indices.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return episodes.batch(meta_batch_size, drop_remainder=True).prefetch(prefetch)
+
+
+def pooled_examples(episodes: tf.data.Dataset) -> tf.data.Dataset:
+    """The examples of each meta-batch in one plain batch: what a model trained without meta-learning sees of the same data.
+
+    Args:
+        episodes: meta-batches of `Episode`, leading axes `(M, K, …)` and `(M, Q, …)`.
+
+    Returns:
+        A dataset of `(x, y)`, each with `M · (K + Q)` rows, for a model's own `fit`.
+
+    Example:
+
+    >>> from metagpt_tf.tasks import Sinusoid
+    >>> episodes = Sinusoid().as_dataset(meta_batch_size=2, k_shot=3, n_query=4, num_batches=1)
+    >>> [x.shape for x, y in pooled_examples(episodes)]
+    [TensorShape([14, 1])]
+    """
+
+    def pool(*parts: Any) -> tuple[Any, Any]:
+        # tf.data hands over a named tuple whole, and a plain one in parts.
+        episode = Episode(*(parts[0] if len(parts) == 1 else parts))
+        x, y = (
+            tf.nest.map_structure(_join_rows, support, query)
+            for support, query in ((episode.support_x, episode.query_x), (episode.support_y, episode.query_y))
+        )
+        return x, y
+
+    return episodes.map(pool, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _join_rows(support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+    rows = tf.concat([support, query], axis=1)
+    return tf.reshape(rows, [-1, *rows.shape[2:]])
 
 
 def stateless_seed(seed: int) -> tf.Tensor:

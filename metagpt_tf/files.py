@@ -1,4 +1,4 @@
-"""Writing aside and renaming: a reader sees a whole export or none."""
+"""Writing aside and renaming: a reader sees a whole file or directory, or none."""
 
 import contextlib
 import os
@@ -33,6 +33,5 @@ def _explained(error: OSError, final: Path) -> OSError:
     reason = error.strerror or str(error)
     return type(error)(
         error.errno,
-        f"Cannot write the export to {final}: {reason}. Nothing was left there. "
-        "Choose a path that is writable and has room for the model",
+        f"Cannot write {final}: {reason}. Nothing was left there. Choose a path that is writable and has room",
     )

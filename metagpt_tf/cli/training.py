@@ -1,0 +1,73 @@
+"""Warm start and meta-training for `metagpt-tf train`."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from metagpt_tf.applications.code import (
+    define_meta_gpt_code_model,
+    evaluate_code_model,
+    load_code_data,
+    preprocess_code_data,
+)
+from metagpt_tf.meta import MetaLearner, get
+from metagpt_tf.models import cosine_annealing
+from metagpt_tf.tasks import pooled_examples
+
+LOGS_PER_FIT = 10
+
+
+def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
+    """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
+    data = preprocess_code_data(
+        load_code_data(arguments.data),
+        source_length=arguments.length,
+        target_length=arguments.length,
+        meta_batch_size=arguments.meta_batch_size,
+        k_shot=arguments.k_shot,
+        n_query=arguments.n_query,
+        num_batches={"train": arguments.warm_steps + arguments.steps},
+        seed=arguments.seed,
+    )
+    scope = {} if arguments.scope is None else {"scope": arguments.scope}
+    algorithm = get(
+        arguments.algorithm,
+        inner_steps=arguments.inner_steps,
+        inner_learning_rate=arguments.inner_learning_rate,
+        **scope,
+    )
+    learner = define_meta_gpt_code_model(
+        arguments.preset, algorithm, source_length=arguments.length, target_length=arguments.length
+    )
+    episodes = data["train"]
+    if arguments.warm_steps:
+        learner.model.compile(_adam(2e-3, arguments.warm_steps))
+        _fit(learner.model, pooled_examples(episodes), arguments.warm_steps, _backup(arguments, "warm"))
+    learner.compile(_adam(arguments.learning_rate, arguments.steps))
+    _fit(learner, episodes.skip(arguments.warm_steps), arguments.steps, _backup(arguments, "meta"))
+    figures = evaluate_code_model(learner, data["validation"], parse_prompts=0)
+    return learner, {**figures, "algorithm": arguments.algorithm, "plan": _plan(arguments)}
+
+
+def _fit(model: keras.Model, dataset: Any, steps: int, callbacks: list[Any]) -> None:
+    """`steps` optimizer steps in a few epochs, so that there is something to log and to resume from."""
+    epochs = min(LOGS_PER_FIT, steps)
+    per_epoch = steps // epochs
+    model.fit(dataset.take(per_epoch * epochs).repeat(), steps_per_epoch=per_epoch, epochs=epochs, callbacks=callbacks)
+
+
+def _backup(arguments: Namespace, part: str) -> list[Any]:
+    if not arguments.backup:
+        return []
+    return [keras.callbacks.BackupAndRestore(str(Path(arguments.backup) / part), delete_checkpoint=False)]
+
+
+def _adam(peak: float, steps: int) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(cosine_annealing(peak, max(steps, 2), warmup_steps=steps // 20), clipnorm=1.0)
+
+
+def _plan(arguments: Namespace) -> dict[str, Any]:
+    names = "preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps meta_batch_size k_shot n_query seed"
+    return {name: getattr(arguments, name) for name in names.split()}

@@ -1,0 +1,217 @@
+"""What each verb does: a few lines over the library, with a table at the end."""
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from metagpt_tf.applications.code import load_code_data, preprocess_code_data
+from metagpt_tf.applications.comparison import STEPS, Plan
+from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
+from metagpt_tf.applications.speed import measure_speed
+from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
+from metagpt_tf.cli.support import support_of
+from metagpt_tf.cli.training import train_learner
+from metagpt_tf.export import ParityReport, export_litert, export_saved_model, parity_report
+from metagpt_tf.fast_weights import State
+from metagpt_tf.files import written_aside
+from metagpt_tf.meta import MetaLearner
+
+console = Console()
+errors = Console(stderr=True)
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+FAST = {
+    "warm_steps": 2,
+    "meta_steps": 1,
+    "validation_batches": 1,
+    "test_batches": 1,
+    "meta_batch_size": 2,
+    "k_shot": 4,
+    "n_query": 4,
+}
+
+
+def complain(error: Any) -> None:
+    """One line on standard error."""
+    errors.print(f"metagpt-tf: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def quickstart(arguments: Namespace) -> int:
+    """The whole chain; prints the table, the two functions and the parity report."""
+    plan = Plan(seed=arguments.seed, **(FAST if arguments.fast else {}))
+    with _progress() as progress:
+        steps = progress.add_task("starting", total=None)
+        result = run_quickstart(
+            arguments.output,
+            arguments.data,
+            plan,
+            arguments.seed,
+            report=lambda message: progress.update(steps, description=message),
+        )
+    _show_quickstart(result)
+    _write_json(arguments.json, result.to_dict())
+    return EXIT_OK if result.parity.passed else EXIT_PARITY
+
+
+def train(arguments: Namespace) -> int:
+    """Warm start, meta-training, a `.keras` file."""
+    keras.utils.set_random_seed(arguments.seed)
+    learner, figures = train_learner(arguments)
+    learner.save(arguments.output)
+    console.print(f"wrote {arguments.output}", highlight=False)
+    _print_figures("meta-validation tasks", figures)
+    _write_json(arguments.json, figures)
+    return EXIT_OK
+
+
+def adapt(arguments: Namespace) -> int:
+    """Functions of the user's file in, a state file out."""
+    learner = load_learner(arguments.model)
+    support = support_of(learner, arguments.support, arguments.k_shot, arguments.seed)
+    state = learner.adapt(support, steps=arguments.steps)
+    state.save(arguments.output)
+    before = learner.adapted(learner.layout.initial_state()).loss(learner.task_loss, *support)
+    after = learner.adapted(state).loss(learner.task_loss, *support)
+    figures = {
+        "examples": len(support[0]),
+        "state_size": len(state),
+        "support_loss_before": before,
+        "support_loss_after": after,
+    }
+    console.print(f"wrote {arguments.output}", highlight=False)
+    _print_figures("support set, nats a token", figures)
+    _write_json(arguments.json, figures)
+    return EXIT_OK
+
+
+def generate(arguments: Namespace) -> int:
+    """Text to standard output, as it comes."""
+    model = load_model(arguments.model)
+    model = model.model if isinstance(model, MetaLearner) else model
+    state = State.load(arguments.state) if arguments.state else None
+    options = {
+        "max_length": arguments.max_length,
+        "sampler": arguments.sampler,
+        "seed": arguments.seed,
+        "stop": arguments.stop,
+    }
+    stream = not arguments.no_stream and arguments.sampler != "beam"
+    text = model.generate(arguments.prompt, state=state, stream=stream, **options)
+    for piece in text if stream else [text]:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    return EXIT_OK
+
+
+def export(arguments: Namespace) -> int:
+    """Both files and their parity report; exit code 3 beyond the tolerance."""
+    learner, output = load_learner(arguments.model), Path(arguments.output)
+    with _progress() as progress:
+        steps = progress.add_task("exporting", total=None)
+        wanted = ("saved_model", "litert") if arguments.format == "both" else (arguments.format,)
+        saved_model = export_saved_model(learner, output / "saved_model") if "saved_model" in wanted else None
+        litert = export_litert(learner, output / "model.tflite", arguments.k_shot) if "litert" in wanted else None
+        progress.update(steps, description="comparing with Keras")
+        support = _random_support(learner, arguments.k_shot, arguments.seed)
+        report = parity_report(learner, saved_model, litert, support, tolerance=arguments.tolerance)
+    for path in filter(None, (saved_model, litert)):
+        console.print(f"wrote {path}", highlight=False)
+    _show_parity(report)
+    _write_json(arguments.json, report.to_dict())
+    return EXIT_OK if report.passed else EXIT_PARITY
+
+
+def bench(arguments: Namespace) -> int:
+    """Speed of this machine."""
+    with _progress() as progress:
+        progress.add_task("measuring", total=None)
+        figures = measure_speed(arguments.preset, arguments.length, arguments.repeats)
+    _print_figures(f"{arguments.preset}, {arguments.length} + {arguments.length} tokens", figures)
+    _write_json(arguments.json, figures)
+    return EXIT_OK
+
+
+def load_model(path: str) -> keras.Model:
+    """A `.keras` file of ours, verified to hold a model.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a `.keras` file, or a damaged one.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no model file at {path}. 'metagpt-tf train --output {path}' writes one.")
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # a damaged file fails in many ways: zip, JSON, HDF5, Keras
+        raise ValueError(f"{path} is not a readable .keras file ({type(error).__name__}: {error}).") from error
+
+
+def load_learner(path: str) -> MetaLearner:
+    """A `.keras` file that holds a `MetaLearner`."""
+    model = load_model(path)
+    if not isinstance(model, MetaLearner):
+        raise ValueError(f"{path} holds a {type(model).__name__}, not a MetaLearner: it cannot adapt.")
+    return model
+
+
+def _random_support(learner: MetaLearner, k_shot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    model: Any = learner.model
+    draw = np.random.default_rng(seed)
+    ids = lambda length: draw.integers(3, model.tokenizer.vocabulary_size, (k_shot, length)).astype("int32")  # noqa: E731
+    return ids(model.source_length), ids(model.target_length)
+
+
+def _progress() -> Progress:
+    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors)
+
+
+def _show_quickstart(result: Quickstart) -> None:
+    table = Table(title=f"bits per byte on {len(result.comparison.meta)} held-out episodes, after n steps")
+    for column in ("", *(str(step) for step in STEPS)):
+        table.add_column(column)
+    for name, curve in (("meta-trained", result.comparison.meta), ("plain twin", result.comparison.twin)):
+        half = 1.96 * curve.std(axis=0, ddof=1) / np.sqrt(len(curve))
+        table.add_row(name, *(f"{m:.3f} ± {h:.3f}" for m, h in zip(curve.mean(axis=0), half, strict=True)))
+    console.print(table)
+    console.print(
+        f"both cost {result.comparison.gradient_evaluations:.0f} gradient evaluations; ± is a 95 % interval over episodes"
+    )
+    console.print(f"\na function of {result.task!r}, never seen:\n{result.prompt}", markup=False, highlight=False)
+    for name, text in (("before", result.before), ("after", result.after), ("the real one", result.truth)):
+        console.print(f"--- {name}\n{text}", markup=False, highlight=False)
+    console.print("")
+    _show_parity(result.parity)
+    console.print(
+        f"\nwrote {result.saved_model}, {result.litert}, {result.figure} in {result.seconds:.0f} s", highlight=False
+    )
+
+
+def _show_parity(report: ParityReport) -> None:
+    console.print(str(report), markup=False, highlight=False)
+
+
+def _print_figures(title: str, figures: dict[str, float]) -> None:
+    table = Table(title=title)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else str(value))
+    console.print(table)
+
+
+def _write_json(path: str | None, figures: dict[str, Any]) -> None:
+    if path:
+        with written_aside(Path(path)) as aside:
+            aside.write_text(json.dumps(figures, indent=2) + "\n")
