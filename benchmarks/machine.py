@@ -18,8 +18,9 @@ def describe() -> dict[str, Any]:
     Libraries are looked up and not imported: whoever measures memory must not carry theirs.
 
     Returns:
-        `processor`, `vector_units`, `cores` (those this process may use), `memory_gib`, `system`, `python`, `libraries` (name
-        to version, installed ones only), `load_average` (over the last minute, before the benchmark), `date` (UTC).
+        `processor`, `vector_units`, `cores` (those this process may use), `memory_gib`, `system`, `python`,
+        `libraries` (name to version, installed ones only), `load_average` (over the last minute, before the
+        benchmark), `date` (UTC).
 
     Example:
 

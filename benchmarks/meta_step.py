@@ -102,7 +102,8 @@ def check_agreement(results: dict[str, dict[str, Any]]) -> None:
     """All must compute the same function, or their times mean nothing.
 
     Raises:
-        SystemExit: a loss of the first step differs by more than 1e-4, or one of the next by more than 1e-3 (Adam divides by the
+        SystemExit: a loss of the first step differs by more than 1e-4, or one of the next by more than 1e-3 (Adam
+        divides by the
             size of gradients, so rounding grows).
     """
     for name, result in results.items():

@@ -1,7 +1,7 @@
 """Fast weights: which variables of a model a task adapts, and their form as one flat vector.
 
-A *scope* picks variables, *fast weights* are tensors that stand in for them, a *state* is those tensors flattened into one float32
-vector that a client can keep. Nothing here writes to a variable.
+A *scope* picks variables, *fast weights* are tensors that stand in for them, a *state* is those tensors flattened
+into one float32 vector that a client can keep. Nothing here writes to a variable.
 """
 
 import os
@@ -48,9 +48,9 @@ def scope_variables(model: keras.Model, scope: str) -> list[Any]:
 
     Args:
         model: a built `keras.Model`.
-        scope: `"all"`; `"head"` (the layer named head, else the last layer with weights); `"norm_bias"` (normalisation weights and
-            biases); `"low_rank"` (low-rank adapters); `"context"` (context parameters); or a regular expression searched in
-            each variable's path.
+        scope: `"all"`; `"head"` (the layer named head, else the last layer with weights); `"norm_bias"`
+            (normalisation weights and biases); `"low_rank"` (low-rank adapters); `"context"` (context parameters); or
+            a regular expression searched in each variable's path.
 
     Raises:
         ValueError: the model is not built, or the scope picks nothing.
@@ -188,12 +188,12 @@ class FastWeights:
         vector = np.asarray(state, dtype="float32")
         if vector.shape != (self.size,):
             raise ValueError(
-                f"A state of scope {self.scope!r} of model {self.model.name!r} has shape ({self.size},); received {vector.shape}. "
-                "Use the state with the model and scope that made it."
+                f"A state of scope {self.scope!r} of model {self.model.name!r} has shape ({self.size},); "
+                f"received {vector.shape}. Use the state with the model and scope that made it."
             )
         if not np.isfinite(vector).all():
             raise ValueError(
-                f"The state holds {int((~np.isfinite(vector)).sum())} values that are not finite. Adapt again with a smaller "
-                "inner_learning_rate."
+                f"The state holds {int((~np.isfinite(vector)).sum())} values that are not finite. "
+                "Adapt again with a smaller inner_learning_rate."
             )
         return vector

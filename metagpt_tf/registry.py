@@ -5,7 +5,7 @@ Every family a user may choose from by name (samplers, algorithms, tokenizers) o
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import keras
 
@@ -78,9 +78,9 @@ class Registry(Generic[T]):
         if isinstance(identifier, str):
             return self.class_of(identifier)(**arguments)
         if isinstance(identifier, dict):
-            return keras.saving.deserialize_keras_object(identifier)
+            identifier = keras.saving.deserialize_keras_object(identifier)
         if isinstance(identifier, tuple(self._classes.values())):
-            return identifier
+            return cast(T, identifier)
         raise TypeError(
             f"Expected a {self.kind}: a name ({', '.join(self.names())}), its config or an object. "
             f"Received {identifier!r} of type {type(identifier).__name__}."

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+
 from contestants.base import Contestant
 from contestants.meta_data import PAD, decoder_input, episode, load_weights, positions
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
 from contestants.base import Contestant
 from contestants.meta_data import episode, load_weights, save_weights
-
 from metagpt_tf.meta import FOMAML, MAML, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.tasks import Episode

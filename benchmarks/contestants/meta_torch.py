@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from contestants.base import Contestant
-from contestants.meta_data import PAD, VOCABULARY, decoder_input, episode, load_weights, positions
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
+
+from contestants.base import Contestant
+from contestants.meta_data import PAD, VOCABULARY, decoder_input, episode, load_weights, positions
 
 MASKED = -1e9
 
@@ -164,7 +165,8 @@ class Torch(Contestant):
 
     def _meta_step(self) -> tuple[torch.Tensor, ...]:
         self.count += 1
-        # Keras and Kingma & Ba's section 2 add epsilon before the bias of the second moment is corrected, PyTorch after.
+        # Keras and Kingma & Ba's section 2 add epsilon before the bias of the second moment is corrected, PyTorch
+        # after.
         self.optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**self.count) ** 0.5
         self.optimizer.zero_grad()
         losses = vmap(self._task, in_dims=(None, 0))(self.parameters, self.batch)

@@ -67,7 +67,8 @@ def preprocess_code_data(
         seed: of the episodes.
 
     Returns:
-        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks` they come from.
+        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks`
+        they come from.
 
     Example:
 
@@ -119,7 +120,8 @@ def evaluate_code_model(model: MetaLearner, test_data: tf.data.Dataset, parse_pr
         parse_prompts: functions generated to see which parse; 0 leaves that figure out.
 
     Returns:
-        `bits_per_byte`, `token_accuracy` and `parses` (share of generated functions that are Python), each also as `pre_…`.
+        `bits_per_byte`, `token_accuracy` and `parses` (share of generated functions that are Python), each also as
+        `pre_…`.
     """
     logs = model.evaluate(test_data, verbose=0, return_dict=True)
     figures = {
@@ -151,8 +153,8 @@ def generate_code(
         **options: of `MetaGPT.generate` (`sampler`, `seed`, `max_length`, …).
 
     Returns:
-        The function's source, formatted. Of a body that does not parse as a whole, the longest run of leading lines that does; if
-        not even one line parses, the raw text, with a warning.
+        The function's source, formatted. Of a body that does not parse as a whole, the longest run of leading lines
+        that does; if not even one line parses, the raw text, with a warning.
 
     Raises:
         ValueError: a name or an argument that is no Python identifier.
@@ -163,7 +165,7 @@ def generate_code(
             raise ValueError(f"generate_code: {name!r} is not a Python identifier.")
     prompt = function_prompt(function_name, names, docstring)
     generator = model.model if isinstance(model, MetaLearner) else model
-    body = generator.generate(prompt, state=state, truncate=True, **options)
+    body = str(generator.generate(prompt, state=state, truncate=True, **options))
     code = longest_parsing(prompt, body)
     if code is None:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""Does meta-learning pay? A meta-trained model against the same model trained plainly, at equal cost, each at its best rate."""
+"""Does meta-learning pay? The same model meta-trained and trained plainly, at equal cost, each at its best rate."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -85,7 +85,9 @@ def compare_with_plain_twin(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> Comparison:
-    """Train both models from one warm start and measure both on held-out tasks; leaves the meta-trained weights in the learner.
+    """Train both models from one warm start and measure both on held-out tasks.
+
+    The learner is left with the meta-trained weights.
 
     The twin is the same model object with other weights, so that both run the same compiled graphs.
 

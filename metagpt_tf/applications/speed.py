@@ -1,5 +1,6 @@
 """How fast this machine trains, adapts and generates."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,9 +34,8 @@ def measure_speed(preset: str = "nano", length: int = 64, repeats: int = 5, inne
         learner = MetaLearner(model, algorithm)
         learner.compile("adam", metrics=[])
         learner.optimizer.build(learner.trainable_variables)
-        step = tf.function(learner.train_step, autograph=False)
-        name = type(algorithm).__name__.lower()
-        figures[f"{name}_step_ms"] = _median_ms(lambda step=step: step(episode), repeats)
+        step = functools.partial(tf.function(learner.train_step, autograph=False), episode)
+        figures[f"{type(algorithm).__name__.lower()}_step_ms"] = _median_ms(step, repeats)
     model.compile("adam", metrics=[])
     model.optimizer.build(model.trainable_variables)
     plain = tf.function(model.train_step, autograph=False)

@@ -9,7 +9,8 @@ from metagpt_tf import __version__
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_PARITY = 0, 1, 2, 3
 
-EPILOG = """exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 3 an export differs from Keras beyond the tolerance
+EPILOG = """exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 3 an export differs from Keras beyond
+the tolerance
 
 examples:
   metagpt-tf quickstart                                   the whole chain on the standard library, minutes on two cores

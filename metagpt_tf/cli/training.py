@@ -69,5 +69,6 @@ def _adam(peak: float, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _plan(arguments: Namespace) -> dict[str, Any]:
-    names = "preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps meta_batch_size k_shot n_query seed"
-    return {name: getattr(arguments, name) for name in names.split()}
+    names = "preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps"
+    sizes = "meta_batch_size k_shot n_query seed"
+    return {name: getattr(arguments, name) for name in (*names.split(), *sizes.split())}

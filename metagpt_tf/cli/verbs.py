@@ -9,12 +9,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from metagpt_tf.applications.code import load_code_data, preprocess_code_data
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
@@ -186,7 +184,7 @@ def _show_quickstart(result: Quickstart) -> None:
         table.add_row(name, *(f"{m:.3f} ± {h:.3f}" for m, h in zip(curve.mean(axis=0), half, strict=True)))
     console.print(table)
     console.print(
-        f"both cost {result.comparison.gradient_evaluations:.0f} gradient evaluations; ± is a 95 % interval over episodes"
+        f"each cost {result.comparison.gradient_evaluations:.0f} gradient evaluations; ± is a 95 % interval over episodes"
     )
     console.print(f"\na function of {result.task!r}, never seen:\n{result.prompt}", markup=False, highlight=False)
     for name, text in (("before", result.before), ("after", result.after), ("the real one", result.truth)):

@@ -9,8 +9,8 @@ import flatbuffers
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from metagpt_tf.files import written_aside
 from metagpt_tf.export.signatures import Exported, traced
+from metagpt_tf.files import written_aside
 from metagpt_tf.layers import shared_weight_layout
 from metagpt_tf.meta import MetaLearner
 
@@ -26,9 +26,9 @@ def export_litert(
 ) -> Path:
     """Write one `.tflite` file with the signatures `adapt` and `generate`, builtin operations only.
 
-    `adapt(support_x, support_y) -> state` runs the learner's inner steps inside the file; `generate(source, state) -> output` (greedy ids)
-    uses the state; for a model that generates no text it is `predict(x, state) -> output`. Shapes are static: K, batch and
-    lengths are fixed here. Each weight is stored once.
+    `adapt(support_x, support_y) -> state` runs the learner's inner steps inside the file; `generate(source, state) ->
+    output` (greedy ids) uses the state; for a model that generates no text it is `predict(x, state) -> output`.
+    Shapes are static: K, batch and lengths are fixed here. Each weight is stored once.
 
     Args:
         learner: a compiled `MetaLearner`; its algorithm's scope decides what the state is.
@@ -59,7 +59,8 @@ def export_litert(
 def convert(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorSpec | None = None) -> bytes:
     """The LiteRT file's content."""
     signatures = litert_signatures(exported, k_shot, batch_size, target)
-    # The converter freezes plain variables tracked by a module; the ones of a Keras model would stay variables and fail.
+    # The converter freezes plain variables tracked by a module; the ones of a Keras model would stay variables and
+    # fail.
     module = tf.Module()
     module.exported_variables = exported.variables()
     for name, function in signatures.items():
@@ -100,7 +101,7 @@ def litert_signatures(exported: Exported, k_shot: int, batch_size: int, target: 
 
 
 def without_tensor_names(content: bytes) -> bytes:
-    """Drop the names of inner tensors: half of what a small file holds beside its weights. Signatures keep their names."""
+    """Drop the names of inner tensors, a third of what a file holds beside its weights. Signatures keep theirs."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:

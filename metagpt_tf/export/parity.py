@@ -127,7 +127,7 @@ class _Reference:
 
     def __init__(self, learner: MetaLearner, support: tuple[Any, Any], inputs: Any) -> None:
         exported = Exported(learner)
-        self.support = tuple(np.asarray(part) for part in support)
+        self.support = (np.asarray(support[0]), np.asarray(support[1]))
         self.inputs = np.asarray(self.support[0][:2] if inputs is None else inputs)
         self.answer_name = "generate" if exported.is_generator else "predict"
         self.state = np.asarray(learner.adapt(self.support))

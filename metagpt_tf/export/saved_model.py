@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from metagpt_tf.files import written_aside
 from metagpt_tf.export.signatures import Exported, saved_model_signatures
 from metagpt_tf.export.warmup import write_warmup
+from metagpt_tf.files import written_aside
 
 
 def export_saved_model(
@@ -17,17 +17,18 @@ def export_saved_model(
 ) -> Path:
     """Write `<path>/<version>/`, a SavedModel for TF Serving or `tf.saved_model.load` (no Keras needed to read it).
 
-    Signatures of a text generator: `serving_default(text) -> text`, `generate(source) -> output` (ids); of a `MetaLearner` also
-    `adapt(support_x, support_y) -> state` (ids), `adapt_text(support_source, support_target) -> state`,
-    `generate_adapted(prompt, state) -> text`, `generate_adapted_ids(source, state) -> output`. Of any other model: `serving_default(x) -> output`, `adapt`, `predict_adapted(x, state)`. The
+    Signatures of a text generator: `serving_default(text) -> text`, `generate(source) -> output` (ids); of a
+    `MetaLearner` also `adapt(support_x, support_y) -> state` (ids), `adapt_text(support_source, support_target) ->
+    state`, `generate_adapted(prompt, state) -> text`, `generate_adapted_ids(source, state) -> output`. Of any other
+    model: `serving_default(x) -> output`, `adapt`, `predict_adapted(x, state)`. The
     server holds nothing between requests: the client keeps the state.
 
     Args:
         model: a built model, or a compiled `MetaLearner`.
         path: directory of all versions.
         version: number of this one; `None` for one more than the highest there.
-        target: spec of one training target without batch axis, for models whose targets differ in shape or type from their
-            outputs (class labels, for example).
+        target: spec of one training target without batch axis, for models whose targets differ in shape or type from
+            their outputs (class labels, for example).
 
     Returns:
         The version's directory.

@@ -1,6 +1,7 @@
 """The functions a shipped model offers, as graphs over plain variables.
 
-`adapt` and `generate` are the learner's and the model's own code, traced once more: a file answers as Keras does by construction.
+`adapt` and `generate` are the learner's and the model's own code, traced once more: a file answers as Keras does by
+construction.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Exported:
         return self.learner.layout
 
     def variables(self) -> list[tf.Variable]:
-        """Every variable once, as plain `tf.Variable`s. Tracking the Keras model instead would store each of them twice."""
+        """Every variable as a plain `tf.Variable`: tracking the Keras model would store each of them twice."""
         owners = [self.model, *([self.learner.algorithm] if self.learner else [])]
         return [v.value for owner in owners for v in owner.variables]
 
@@ -79,12 +80,12 @@ class Exported:
         inputs = getattr(self.model, "inputs", None)
         if not inputs or len(inputs) != 1:
             raise ValueError(
-                f"Exporting {self.model.name!r} needs a model with exactly one declared Input (Functional or Sequential)."
+                f"Exporting {self.model.name!r} needs exactly one declared Input (a Functional or Sequential model)."
             )
         return tf.TensorSpec((rows, *inputs[0].shape[1:]), inputs[0].dtype, name=name)
 
     def target_spec(self, rows: int | None, name: str, target: Any = None) -> tf.TensorSpec:
-        """Spec of the targets; for a model that is no generator, like its output unless `target` (one example's spec) is given."""
+        """Spec of the targets: `target` (one example's spec) if given, else token ids or the like of the output."""
         if self.is_generator:
             return tf.TensorSpec((rows, self.model.target_length), tf.int32, name=name)
         if target is not None:

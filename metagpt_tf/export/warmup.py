@@ -1,7 +1,8 @@
 """Warm-up requests that TF Serving replays when it loads a version, so that the first client does not wait for tracing.
 
-The record is TF Serving's `PredictionLog`. Its few fields are declared here, because the package that ships the full protocol
-(`tensorflow-serving-api`) would otherwise be needed by everybody who exports; a test compares the two byte for byte.
+The record is TF Serving's `PredictionLog`. Its few fields are declared here, because the package that ships the full
+protocol (`tensorflow-serving-api`) would otherwise be needed by everybody who exports; a test compares the two byte
+for byte.
 """
 
 from functools import cache
@@ -81,7 +82,8 @@ def _declared(pool: descriptor_pool.DescriptorPool) -> bool:
 
 
 def _declaration() -> descriptor_pb2.FileDescriptorProto:
-    # Field numbers are TF Serving's (apis/model.proto, predict.proto, prediction_log.proto); names of messages do not travel.
+    # Field numbers are TF Serving's (apis/model.proto, predict.proto, prediction_log.proto); names of messages do not
+    # travel.
     file = descriptor_pb2.FileDescriptorProto(name="metagpt_tf/serving.proto", package=_PACKAGE, syntax="proto3")
     file.dependency.append(tensor_pb2.DESCRIPTOR.name)
     _message(file, "ModelSpec", ("name", 1, _FIELD.TYPE_STRING, ""), ("signature_name", 3, _FIELD.TYPE_STRING, ""))

@@ -186,7 +186,7 @@ def decode(
     ids = {"bos_id": bos_id, "eos_id": eos_id, "pad_id": pad_id}
     check_ids(max_length, **ids)
     if isinstance(sampler, Beam):
-        keywords = {"max_length": max_length, "sampler": sampler, "stop_sequences": stop_sequences}
+        keywords: dict[str, Any] = {"max_length": max_length, "sampler": sampler, "stop_sequences": stop_sequences}
         return beam_decode(step, cache, batch_size, **ids, **keywords)
     loop = DecodeLoop(step, **ids, sampler=sampler, stop_sequences=stop_sequences)
     return sample_decode(loop, cache, batch_size, max_length, as_seed(seed), as_noise(noise, max_length))

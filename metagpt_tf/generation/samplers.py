@@ -20,7 +20,7 @@ def keep_from(logits: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 
 
 def is_probability(p: Any) -> bool:
-    return isinstance(p, Real) and 0.0 < p <= 1.0
+    return isinstance(p, Real) and 0.0 < float(p) <= 1.0
 
 
 @registry.register("greedy")

@@ -5,7 +5,7 @@ Axes: B batch, W beam width, V vocabulary.
 
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ Cache = Any
 Step = Callable[[tf.Tensor, tf.Tensor, Cache], tuple[tf.Tensor, Cache]]
 """`step(tokens (B,) int32, position () int32, cache) -> (logits (B, V) float, cache of the same shapes)`."""
 
-BatchSize = int | tf.Tensor
+BatchSize: TypeAlias = int | tf.Tensor
 
 
 def as_tensors(cache: Cache) -> Cache:
@@ -128,7 +128,7 @@ class StopSequences:
     def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
         sequences = [self._checked(sequence) for sequence in sequences]
         self.longest = max(map(len, sequences), default=0)
-        padded = [[self.NO_TOKEN] * (self.longest - len(s)) + s for s in sequences]
+        padded = [[self.NO_TOKEN] * (self.longest - len(s)) + list(s) for s in sequences]
         self._patterns = np.array(padded, "int32").reshape(1, len(sequences), self.longest)
 
     def __bool__(self) -> bool:

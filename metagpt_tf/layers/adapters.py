@@ -12,7 +12,8 @@ from metagpt_tf.layers.projection import matmul_last_axis
 class LowRankAdapter(keras.layers.Layer):
     """Low-rank addition to a projection: `y = (x A) B · α / r` with `A (D, r)`, `B (r, F)`.
 
-    `B` starts at zero, so an adapter changes nothing until a task moves it. Scope `"low_rank"` adapts these weights only.
+    `B` starts at zero, so an adapter changes nothing until a task moves it. Scope `"low_rank"` adapts these weights
+    only.
 
     Args:
         units: width F of the output.

@@ -15,8 +15,8 @@ Cache = tuple[Any, Any]
 class MultiHeadAttention(keras.layers.Layer):
     """Scaled dot-product attention in H parallel heads.
 
-    `Attention(Q, K, V) = softmax(Q Kᵀ / √E + mask) V`, heads concatenated and projected. Masks are additive (0 or a large
-    negative number): constants convert to every file format.
+    `Attention(Q, K, V) = softmax(Q Kᵀ / √E + mask) V`, heads concatenated and projected. Masks are additive (0 or a
+    large negative number): constants convert to every file format.
 
     Args:
         num_heads: H; must divide the model width D, E = D / H.
@@ -27,8 +27,8 @@ class MultiHeadAttention(keras.layers.Layer):
         query: `(B, T, D)`.
         value: `(B, S, D)` to attend to; `None` for self-attention.
         attention_mask: additive, broadcastable to `(B, H, T, S)`.
-        cache: `(keys, values)`, each `(B, H, L, E)`; then `query` is one step `(B, 1, D)`, its key and value are written at `position`,
-            and the new cache is returned too. The mask must hide what lies behind `position`.
+        cache: `(keys, values)`, each `(B, H, L, E)`; then `query` is one step `(B, 1, D)`, its key and value are
+            written at `position`, and the new cache is returned too. The mask must hide what lies behind `position`.
         position: `()` int32, where the step writes.
         return_weights: also return the attention weights.
 

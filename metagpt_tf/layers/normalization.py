@@ -10,8 +10,8 @@ from keras import ops
 class LayerNorm(keras.layers.Layer):
     """Normalise the last axis: `y = (x − μ) / √(σ² + ε) · γ + β`.
 
-    Equal to `keras.layers.LayerNormalization` to rounding, with half the operations: under second-order meta-gradients every
-    operation is traced several times over, and a Transformer is full of this one.
+    Equal to `keras.layers.LayerNormalization` to rounding, with half the operations: under second-order
+    meta-gradients every operation is traced several times over, and a Transformer is full of this one.
 
     Args:
         epsilon: ε.

@@ -15,9 +15,9 @@ _SHARED_LAYOUT = contextvars.ContextVar("metagpt_tf_shared_weight_layout", defau
 def shared_weight_layout() -> Iterator[None]:
     """Trace projections so that a LiteRT file stores each weight once.
 
-    A rank-2 product becomes `FULLY_CONNECTED`, which wants the transposed matrix and leaves the backward pass with a second
-    copy. A rank-3 product stays `BATCH_MATMUL`, whose `adj_y` flag reads the same buffer both ways. The rank-2 form is about a
-    fifth faster in training, hence a layout chosen while tracing and not a property of the layer.
+    A rank-2 product becomes `FULLY_CONNECTED`, which wants the transposed matrix and leaves the backward pass with a
+    second copy. A rank-3 product stays `BATCH_MATMUL`, whose `adj_y` flag reads the same buffer both ways. The rank-2
+    form is about a fifth faster in training, hence a layout chosen while tracing and not a property of the layer.
     """
     token = _SHARED_LAYOUT.set(True)
     try:

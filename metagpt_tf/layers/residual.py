@@ -20,7 +20,8 @@ class Residual(keras.layers.Layer):
         norm: `"pre"` or `"post"`.
         dropout: share of the function's output dropped in training.
 
-    Reference: Vaswani et al., 2017, section 3.1; Xiong et al., 2020, "On Layer Normalization in the Transformer Architecture".
+    Reference: Vaswani et al., 2017, section 3.1; Xiong et al., 2020, "On Layer Normalization in the Transformer
+    Architecture".
     """
 
     def __init__(self, norm: str = "pre", dropout: float = 0.0, **kwargs: Any) -> None:

@@ -18,8 +18,9 @@ get = registry.get
 class Algorithm(keras.layers.Layer):
     """Base of the algorithms: gradient descent on fast weights, `w ← w − α ∇_w L_support(w)`.
 
-    A subclass changes one of three things: where a task starts (`start`), how a step is taken (`update`), or what the outer loop
-    minimises (`objective`). What it meta-learns beside the initialisation are its own Keras weights, made in `build`.
+    A subclass changes one of three things: where a task starts (`start`), how a step is taken (`update`), or what the
+    outer loop minimises (`objective`). What it meta-learns beside the initialisation are its own Keras weights, made
+    in `build`.
 
     Args:
         inner_steps: gradient steps on the support set.

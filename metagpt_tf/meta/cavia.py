@@ -11,7 +11,8 @@ from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
 class CAVIA(Algorithm):
     """Adapt only context parameters that start at zero for every task; all other weights are shared and meta-learned.
 
-    `φ = −α ∇_φ L_support(θ, φ = 0)`, then `θ ← θ − β ∇_θ Σ_tasks L_query(θ, φ)`. Use it when a task is a few numbers' worth of
+    `φ = −α ∇_φ L_support(θ, φ = 0)`, then `θ ← θ − β ∇_θ Σ_tasks L_query(θ, φ)`. Use it when a task is a few numbers'
+    worth of
     information: the state is tiny, adapting cannot overfit, and the model as it is stays what a task starts from.
 
     Args:

@@ -30,8 +30,8 @@ class TaskResult(NamedTuple):
 class MetaLearner(keras.Model):
     """Wraps any `keras.Model` so that `fit` meta-trains it and `adapt` teaches it a task.
 
-    After each step of `fit` the model's own variables are the meta-learned initialisation, so the model can be used, saved or
-    fine-tuned by itself. `adapt` never writes to them: it returns a state.
+    After each step of `fit` the model's own variables are the meta-learned initialisation, so the model can be used,
+    saved or fine-tuned by itself. `adapt` never writes to them: it returns a state.
 
     Args:
         model: the model to meta-train.
@@ -180,7 +180,8 @@ class MetaLearner(keras.Model):
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)  # inside the graph it would cost a second trace
 
-    # Converting these by AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors.
+    # Converting these by AutoGraph would double the time to trace and change nothing: there is no Python control flow
+    # on tensors.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         episodes = as_episode(data)

@@ -14,9 +14,9 @@ from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
 class MAML(Algorithm):
     """Learn an initialisation from which a few gradient steps on a task's support set do well on its query set.
 
-    `θ ← θ − β ∇_θ Σ_tasks L_query(φ_n)`, with `φ_0 = θ`, `φ_{i+1} = φ_i − α ∇L_support(φ_i)`; the gradient runs through the inner
-    steps. Use it when the cost of second order (about 2.5 plain evaluations each) is bearable; it wins most after a warm start
-    by plain training. `FOMAML` is the cheap form.
+    `θ ← θ − β ∇_θ Σ_tasks L_query(φ_n)`, with `φ_0 = θ`, `φ_{i+1} = φ_i − α ∇L_support(φ_i)`; the gradient runs
+    through the inner steps. Use it when the cost of second order (about 2.5 plain evaluations each) is bearable; it
+    wins most after a warm start by plain training. `FOMAML` is the cheap form.
 
     Args:
         inner_steps: n.

@@ -13,7 +13,8 @@ from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
 class MetaSGD(Algorithm):
     """MAML whose inner step has a learned rate for every single parameter: `φ = θ − a ∘ ∇L_support(θ)`.
 
-    Rates may become negative, as in the paper. Use it when tasks move few directions far; it doubles what is meta-learned.
+    Rates may become negative, as in the paper. Use it when tasks move few directions far; it doubles what is
+    meta-learned.
 
     Args:
         inner_steps: n; the paper uses 1.

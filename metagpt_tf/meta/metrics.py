@@ -1,49 +1,67 @@
-"""Metrics of a learner: the usual means, and the user's metrics before and after adaptation."""
+"""Metrics of a learner: the usual means, and the user's metrics before and after adaptation.
 
+Axes: M meta-batch, Q query.
+"""
+
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
+
+ACCURACY = ("accuracy", "acc")
 
 
 class LearnerMetrics:
     """Means of the losses, and each of the user's metrics twice: `pre_<name>` on the unadapted model, `<name>` after adaptation.
 
     Args:
-        metrics: Keras metrics (names, functions or objects).
+        metrics: Keras metrics (names, functions or objects), or `None`.
+
+    Raises:
+        ValueError: not a flat list, or a metric that Keras does not know.
     """
 
     def __init__(self, metrics: Sequence[Any] | None) -> None:
-        self.given = list(metrics or [])
+        self.given = _flat(metrics)
         self.loss = keras.metrics.Mean(name="loss")
         self.pre_loss = keras.metrics.Mean(name="pre_loss")
         self.support_loss = keras.metrics.Mean(name="support_loss")
         self.after: list[keras.metrics.Metric] = []
         self.before: list[keras.metrics.Metric] = []
-        if all(isinstance(m, keras.metrics.Metric) for m in self.given):
+        if not any(_needs_shapes(m) for m in self.given):
             self.build(None, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `build` still has to be told the shapes of labels and predictions."""
+        return bool(self.given) and not self.after
 
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric, for Keras to reset between epochs."""
         return [self.loss, self.pre_loss, self.support_loss, *self.after, *self.before]
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        """Make the metric objects, once shapes are known (`"accuracy"` means a different one for each kind of label)."""
-        if self.given and not self.after:
-            self.after = [resolve(m, y_true, y_pred) for m in self.given]
-            self.before = [_renamed(m, f"pre_{m.name}") for m in self.after]
+        """Make the metric objects; `"accuracy"` means a different one for each kind of label.
 
-    def update(
-        self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any
-    ) -> None:
-        """Take in one meta-batch; predictions have leading axes (M, Q)."""
+        Args:
+            y_true: labels `(N, …)`, read for their shape only.
+            y_pred: predictions `(N, …)`, read for their shape only.
+        """
+        self.after = [resolve(m, y_true, y_pred) for m in self.given]
+        self.before = [_twin(m, after, y_true, y_pred) for m, after in zip(self.given, self.after, strict=True)]
+
+    def update(self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any) -> None:
+        """Take in one meta-batch: losses `(M,)`; labels and predictions with leading axes `(M, Q, …)`."""
         self.loss.update_state(loss)
         self.pre_loss.update_state(pre_loss)
         self.support_loss.update_state(support_loss)
         if not self.given:
             return
-        flat_true, after, before = merge_tasks(y_true), merge_tasks(predictions), merge_tasks(pre_predictions)
-        self.build(flat_true, after)
+        flat_true, after, before = (tf.nest.map_structure(merge_tasks, t) for t in (y_true, predictions, pre_predictions))
+        if self.waiting:
+            self.build(flat_true, after)
         for metric in self.after:
             metric.update_state(flat_true, after)
         for metric in self.before:
@@ -57,27 +75,49 @@ class LearnerMetrics:
 
 
 def merge_tasks(x: Any) -> Any:
-    """(M, Q, …) to (M · Q, …)."""
+    """`(M, Q, …)` to `(M · Q, …)`."""
     return keras.ops.reshape(x, (-1, *x.shape[2:]))
 
 
 def resolve(metric: Any, y_true: Any, y_pred: Any) -> keras.metrics.Metric:
-    """A metric object; `"accuracy"` is resolved by the shapes of labels and predictions, as in `Model.compile`."""
-    if metric in ("accuracy", "acc"):
-        metric = _accuracy(y_true, y_pred)
-    found = keras.metrics.get(metric)
-    if isinstance(found, keras.metrics.Metric):
-        return found
-    return keras.metrics.MeanMetricWrapper(found, name=getattr(found, "__name__", "metric"))
+    """A metric object, named as `Model.compile` would name it; `"accuracy"` is chosen by the shapes.
+
+    Raises:
+        ValueError: Keras knows no such metric.
+    """
+    found = _accuracy(y_true, y_pred) if _needs_shapes(metric) else keras.metrics.get(metric)
+    if not isinstance(found, keras.metrics.Metric):
+        name = re.sub(r"[^A-Za-z0-9_]", "", getattr(found, "__name__", "")) or "metric"
+        found = keras.metrics.MeanMetricWrapper(found, name=name)
+    if isinstance(metric, str):
+        found.name = metric
+    return found
+
+
+def _twin(given: Any, after: keras.metrics.Metric, y_true: Any, y_pred: Any) -> keras.metrics.Metric:
+    """A second metric of the same kind, for the predictions before adaptation."""
+    if isinstance(given, keras.metrics.Metric):
+        twin = type(given).from_config(given.get_config())
+    else:
+        twin = resolve(given, y_true, y_pred)
+    twin.name = f"pre_{after.name}"
+    return twin
+
+
+def _needs_shapes(metric: Any) -> bool:
+    return isinstance(metric, str) and metric.lower() in ACCURACY
 
 
 def _accuracy(y_true: Any, y_pred: Any) -> keras.metrics.Metric:
     if y_pred.shape[-1] == 1:
-        return keras.metrics.BinaryAccuracy(name="accuracy")
+        return keras.metrics.BinaryAccuracy()
     sparse = len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1
-    kind = keras.metrics.SparseCategoricalAccuracy if sparse else keras.metrics.CategoricalAccuracy
-    return kind(name="accuracy")
+    return keras.metrics.SparseCategoricalAccuracy() if sparse else keras.metrics.CategoricalAccuracy()
 
 
-def _renamed(metric: keras.metrics.Metric, name: str) -> keras.metrics.Metric:
-    return type(metric).from_config({**metric.get_config(), "name": name})
+def _flat(metrics: Any) -> list[Any]:
+    if metrics is None:
+        return []
+    if not isinstance(metrics, (list, tuple)) or any(m is None or isinstance(m, (list, tuple)) for m in metrics):
+        raise ValueError(f"metrics must be a flat list, e.g. ['mae'] or [keras.metrics.MeanAbsoluteError()]; received {metrics!r}.")
+    return list(metrics)

@@ -11,8 +11,9 @@ from metagpt_tf.meta.algorithm import Algorithm, LossOfWeights, Weights, registr
 class Reptile(Algorithm):
     """Move the initialisation towards the weights that each task ends with; needs no query set to learn.
 
-    `θ ← θ + ε · mean_tasks (φ_n − θ)`: with `compile(SGD(ε))` exactly this, with another optimizer `θ − φ_n` is its gradient. Use it for
-    its price (plain gradients only) with several inner steps; with one step it is joint training.
+    `θ ← θ + ε · mean_tasks (φ_n − θ)`: with `compile(SGD(ε))` exactly this, with another optimizer `θ − φ_n` is its
+    gradient. Use it for its price (plain gradients only) with several inner steps; with one step it is joint
+    training.
 
     Args:
         inner_steps: n; Reptile differs from joint training only for n > 1.

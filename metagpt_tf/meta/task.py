@@ -1,6 +1,6 @@
 """One task as functions of fast weights: what the inner and the outer loop differentiate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -9,19 +9,56 @@ import tensorflow as tf
 from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta.algorithm import LossOfWeights, Weights
 
-LossFunction = Any
+LossFunction = Callable[[Any, Any], Any]
+
+
+@keras.saving.register_keras_serializable("metagpt_tf")
+class FunctionLoss(keras.losses.Loss):
+    """A loss function as a loss object: reduced to a mean, and read exactly as `Model.compile` would read it.
+
+    Args:
+        function: `(y_true, y_pred)` to losses of any shape.
+        name: name of the loss.
+
+    Example:
+
+    >>> float(FunctionLoss(lambda y_true, y_pred: abs(y_true - y_pred))([0.0, 2.0], [1.0, 1.0]))
+    1.0
+    """
+
+    def __init__(self, function: LossFunction, name: str = "function_loss", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        # Labels (K,) against predictions (K, 1) would broadcast to (K, K), and nothing would tell.
+        if hasattr(y_true, "shape") and hasattr(y_pred, "shape"):
+            if len(y_pred.shape) == len(y_true.shape) + 1 and y_pred.shape[-1] == 1:
+                y_true = keras.ops.expand_dims(y_true, -1)
+            elif len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
+                y_true = keras.ops.squeeze(y_true, -1)
+        return self.function(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "function": keras.saving.serialize_keras_object(self.function)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FunctionLoss":
+        return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
 
 
 def scalar_loss(loss: Any) -> LossFunction:
-    """Resolve a Keras loss (name, function or object) to a function `(y_true, y_pred) -> ()`."""
+    """Resolve a Keras loss (name, function or object) to a function `(y_true, y_pred) -> ()`.
+
+    Raises:
+        ValueError: Keras knows no such loss.
+    """
     resolved = keras.losses.get(loss)
-    if isinstance(resolved, keras.losses.Loss):
-        return resolved
-    return lambda y_true, y_pred: keras.ops.mean(resolved(y_true, y_pred))
+    return resolved if isinstance(resolved, keras.losses.Loss) else FunctionLoss(resolved)
 
 
 class TaskModel:
-    """The model seen from inside one task: fast weights in, predictions and losses out.
+    """The model seen from inside one task: fast weights in, predictions and losses out, no variable written.
 
     Args:
         model: a built `keras.Model`.
@@ -29,6 +66,9 @@ class TaskModel:
         layout: which of the model's variables are fast.
         trainable: the model's trainable variables as tensors; the fast ones are replaced at each call.
         training: Keras's training flag (dropout, batch statistics).
+
+    Attributes:
+        non_trainable: values of the model's other variables, which move from call to call.
     """
 
     def __init__(
@@ -41,17 +81,36 @@ class TaskModel:
     ) -> None:
         self.model, self.loss, self.layout = model, loss, layout
         self.trainable, self.training = trainable, training
-        self.non_trainable = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        self._first = [tf.convert_to_tensor(v.value) for v in model.non_trainable_variables]
+        self.non_trainable = list(self._first)
         # A model may make its inputs of (x, y), as teacher forcing does.
         self.inputs = getattr(model, "training_inputs", lambda x, y: x)
 
-    def predict(self, fast: Weights, x: Any, y: Any) -> Any:
-        """Predictions with `fast` in place of the scope's variables; running statistics move along."""
-        outputs, self.non_trainable = self.model.stateless_call(
-            self.layout.merge(self.trainable, fast), self.non_trainable, self.inputs(x, y), training=self.training
-        )
-        return outputs
+    def evaluate(self, fast: Weights, x: Any, y: Any) -> tuple[tf.Tensor, Any]:
+        """Loss `()` float32 and predictions with `fast` in place of the scope's variables.
+
+        The loss includes what the model adds to it itself (regularisers, `add_loss`), as in the model's own `fit`.
+        Running statistics and random seeds move along.
+        """
+        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
+        values = [*self.layout.merge(self.trainable, fast), *self.non_trainable]
+        # Not `stateless_call`: it goes round the model's `__call__`, and fails where `call` takes no `training`.
+        with keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=True) as scope:
+            outputs = self.model(self.inputs(x, y), training=self.training)
+            penalties = [tf.reduce_sum(tf.cast(p, tf.float32)) for p in self.model.losses]
+        self.non_trainable = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
+        loss = tf.reduce_mean(tf.cast(self.loss(y, outputs), tf.float32))
+        return (tf.add_n([loss, *penalties]) if penalties else loss), outputs
 
     def loss_on(self, x: Any, y: Any) -> LossOfWeights:
         """The loss on `(x, y)` as a function of fast weights."""
-        return lambda fast: tf.cast(self.loss(y, self.predict(fast, x, y)), tf.float32)
+        return lambda fast: self.evaluate(fast, x, y)[0]
+
+    def moved(self) -> tuple[Any, ...]:
+        """For each non-trainable variable its new value, `()` if no call has assigned it.
+
+        A frozen layer's weights are non-trainable too: handing them on would copy them for every task of a meta-batch, and
+        their mean over tasks would differ from them in the last bit.
+        """
+        pairs = zip(self.non_trainable, self._first, strict=True)
+        return tuple(() if new is old else new for new, old in pairs)

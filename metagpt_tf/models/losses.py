@@ -10,7 +10,8 @@ from keras import ops
 def token_crossentropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
     """Cross-entropy of each token in nats, `-Σ_v q_v log p_v`, with `q` the smoothed one-hot label.
 
-    Written with one-hot products and not with the fused operation: its second derivative exists and it converts to LiteRT.
+    Written with one-hot products and not with the fused operation: its second derivative exists and it converts to
+    LiteRT.
 
     Args:
         labels: `(..., T)` int32.

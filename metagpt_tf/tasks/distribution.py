@@ -126,7 +126,7 @@ class TaskDistribution(abc.ABC):
 
 
 def pooled_examples(episodes: tf.data.Dataset) -> tf.data.Dataset:
-    """The examples of each meta-batch in one plain batch: what a model trained without meta-learning sees of the same data.
+    """The examples of each meta-batch in one plain batch: the same data without episodes.
 
     Args:
         episodes: meta-batches of `Episode`, leading axes `(M, K, …)` and `(M, Q, …)`.

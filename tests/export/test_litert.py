@@ -53,7 +53,9 @@ def test_algorithms_with_their_own_start_or_rates_convert(algorithm, tmp_path):
     np.testing.assert_allclose(state, learner.adapt((x, y)), atol=1e-5)
 
 
-@pytest.mark.parametrize("overrides", [{"norm": "post"}, {"activation": "gelu"}, {"positions": "learned"}, {"tie_embeddings": False}])
+@pytest.mark.parametrize(
+    "overrides", [{"norm": "post"}, {"activation": "gelu"}, {"positions": "learned"}, {"tie_embeddings": False}]
+)
 def test_every_form_of_the_model_converts(overrides, tmp_path):
     learner = small_learner("norm_bias", **overrides)
     x, y = support(learner.model)

@@ -37,7 +37,7 @@ def test_the_wire_format_is_tf_servings():
 
 
 def test_the_wire_format_byte_by_byte():
-    """Without the serving package: field numbers 6 (predict_log), 1 (request), 1 (model_spec), 3 (signature_name), 2 (inputs)."""
+    """Fields 6 (predict_log), 1 (request), 1 (model_spec), 3 (signature_name), without the serving package."""
     content = prediction_log("s", {})
     # 0x32 = field 6, length-delimited; 0x0a = field 1; 0x1a = field 3
     spec = b"\x0a\x07default\x1a\x01s"

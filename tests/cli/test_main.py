@@ -1,0 +1,124 @@
+"""The command line: help, exit codes, and the whole way from training to generation."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from metagpt_tf.cli.main import EXIT_FAILED, EXIT_OK, EXIT_PARITY, build_parser, main
+from metagpt_tf.fast_weights import State
+
+VERBS = ("quickstart", "train", "adapt", "generate", "export", "bench")
+
+
+def test_help_has_an_example_of_every_verb(capsys):
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as stop:
+            build_parser().parse_args([verb, "--help"])
+        assert stop.value.code == 0
+        assert f"metagpt-tf {verb}" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_exit_code_2():
+    with pytest.raises(SystemExit) as stop:
+        main(["no_such_verb"])
+    assert stop.value.code == 2
+
+
+def test_help_does_not_wait_for_tensorflow():
+    code = (
+        "import sys\nfrom metagpt_tf.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with six small modules of documented functions."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta"):
+        functions = [
+            f'def {name}_{i}(x):\n    """Scale by {i}."""\n    return x * {i}{" + x" * i}\n' for i in range(22)
+        ]
+        (folder / f"{name}.py").write_text("\n\n".join(functions))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(project, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    path, figures = folder / "learner.keras", folder / "figures.json"
+    arguments = ["train", "--data", str(project), "--output", str(path), "--json", str(figures)]
+    sizes = ["--length", "16", "--warm-steps", "1", "--steps", "1", "--k-shot", "2", "--n-query", "2"]
+    options = ["--meta-batch-size", "1", "--algorithm", "fomaml", "--scope", "low_rank", "--inner-steps", "1"]
+    assert main([*arguments, *sizes, *options]) == EXIT_OK
+    assert {"bits_per_byte", "pre_bits_per_byte", "plan"} <= set(json.loads(figures.read_text()))
+    return path
+
+
+def test_adapt_then_generate(trained, project, tmp_path, capsys):
+    state = tmp_path / "state.npz"
+    arguments = ["adapt", "--model", str(trained), "--support", str(project / "alpha.py"), "--output", str(state)]
+    assert main([*arguments, "--k-shot", "4", "--json", str(tmp_path / "adapt.json")]) == EXIT_OK
+    loaded = State.load(state)
+    assert loaded.scope == "low_rank" and np.isfinite(loaded).all()
+    figures = json.loads((tmp_path / "adapt.json").read_text())
+    assert figures["support_loss_after"] < figures["support_loss_before"]
+    capsys.readouterr()
+    options = ["--model", str(trained), "--state", str(state), "--max-length", "6"]
+    assert main(["generate", "def f(x):", *options]) == EXIT_OK
+    streamed = capsys.readouterr().out
+    assert main(["generate", "def f(x):", "--no-stream", *options]) == EXIT_OK
+    assert capsys.readouterr().out == streamed
+
+
+def test_export_and_its_exit_codes(trained, tmp_path):
+    arguments = ["export", "--model", str(trained), "--format", "saved_model", "--k-shot", "2"]
+    figures = tmp_path / "parity.json"
+    assert main([*arguments, "--output", str(tmp_path / "a"), "--json", str(figures)]) == EXIT_OK
+    assert (tmp_path / "a" / "saved_model" / "1" / "saved_model.pb").exists()
+    assert json.loads(figures.read_text())["max_difference"] <= 1e-4
+    assert main([*arguments, "--output", str(tmp_path / "b"), "--tolerance", "-1"]) == EXIT_PARITY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "x", "--model", "missing.keras"], "no model file at missing.keras"),
+        (["train", "--data", "missing_folder", "--output", "x.keras"], "missing_folder"),
+        (["train", "--output", "x.keras", "--algorithm", "mamll"], "Did you mean 'maml'"),
+    ],
+)
+def test_failures_say_why(arguments, message, capsys):
+    assert main(arguments) == EXIT_FAILED
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_model_file(tmp_path, capsys):
+    (tmp_path / "bad.keras").write_bytes(b"PK not a zip")
+    assert main(["generate", "x", "--model", str(tmp_path / "bad.keras")]) == EXIT_FAILED
+    assert "not a readable .keras file" in capsys.readouterr().err
+
+
+def test_a_damaged_state_file(trained, tmp_path, capsys):
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    options = ["--model", str(trained), "--state", str(tmp_path / "bad.npz")]
+    assert main(["generate", "x", *options]) == EXIT_FAILED
+    assert "not a state file" in capsys.readouterr().err
+
+
+def test_an_unknown_sampler_is_suggested(trained, capsys):
+    assert main(["generate", "x", "--model", str(trained), "--sampler", "topk"]) == EXIT_FAILED
+    assert "Did you mean 'top_k'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_bench(tmp_path):
+    figures = tmp_path / "speed.json"
+    assert main(["bench", "--repeats", "1", "--length", "16", "--json", str(figures)]) == EXIT_OK
+    assert json.loads(figures.read_text())["tokens_per_second"] > 0
