@@ -63,6 +63,15 @@ def sentence(machine: dict[str, Any]) -> str:
     )
 
 
+def busy_seconds() -> float | None:
+    """Processor seconds that all processes have used since the machine started; `None` elsewhere than on Linux."""
+    path = Path("/proc/stat")
+    if not path.exists():
+        return None
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, path.read_text(encoding="utf-8").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def _processor() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 

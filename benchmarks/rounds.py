@@ -11,20 +11,20 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from machine import version_of
+from machine import busy_seconds, version_of
 
 HERE = Path(__file__).resolve().parent
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+CLEAN = 0.1  # cores that others may use before a warning
 SETTLE_SECONDS = 0.5  # thread pools of the one before still spin for a moment
 
 
 class Entry(NamedTuple):
-    """A contestant by name: where its class is, which distribution it needs, how many steps a round (`None`: as asked)."""
+    """A contestant by name, where its class is, and which library it needs."""
 
     name: str
     place: str
     needs: str
-    steps: int | None = None
 
 
 class Worker:
@@ -36,14 +36,13 @@ class Worker:
         cores: how many it may use.
 
     Attributes:
-        ready: what it reported when it had compiled: `import_mib`, `first_seconds`, `facts`.
-        rounds: seconds of the steps, a list a round.
-        reports: the full report of each round.
+        ready: what it reported when it had compiled: `import_mib`, `first_seconds`.
+        reports: what it reported of each round.
     """
 
     def __init__(self, entry: Entry, settings: dict[str, Any], cores: int) -> None:
         self.entry = entry
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by quit
         order = json.dumps({"contestant": entry.place, "settings": settings, "cores": cores})
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), order],
@@ -56,39 +55,49 @@ class Worker:
         self.ready = self._read()
         self.reports: list[dict[str, Any]] = []
 
-    @property
-    def rounds(self) -> list[list[float]]:
-        return [report["seconds"] for report in self.reports]
-
-    def measure(self, steps: int) -> None:
-        """One round of `steps` steps."""
+    def measure(self, steps: int, limit: float | None = None) -> None:
+        """One round of `steps` steps; none begins after `limit` seconds."""
         time.sleep(SETTLE_SECONDS)
-        self._write({"measure": self.entry.steps or steps})
-        self.reports.append(self._read())
+        start, busy = time.perf_counter(), busy_seconds()
+        report = self.ask("measure", steps, limit)
+        if busy is not None:
+            others = busy_seconds() - busy - report["cpu_seconds"]
+            report["others"] = max(0.0, others / (time.perf_counter() - start))
+        self.reports.append(report)
+
+    def ask(self, command: str, *values: Any) -> dict[str, Any]:
+        """Send a command and wait for the report."""
+        self._write([command, *values])
+        return self._read()
 
     def quit(self) -> None:
         """End the process."""
         if self.process.poll() is None:
-            self._write({"quit": True})
+            self._write(["quit"])
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
         self.log.close()
 
     def summary(self) -> dict[str, Any]:
-        """Medians and memory, ready for JSON."""
-        medians = [statistics.median(seconds) for seconds in self.rounds]
+        """Medians and memory, ready for JSON; what must agree is asked for now."""
+        rounds = [report["seconds"] for report in self.reports]
+        extra = [report["epoch_seconds_per_step"] for report in self.reports if "epoch_seconds_per_step" in report]
+        others = [report["others"] for report in self.reports if "others" in report]
         return {
-            "median_ms": round(1e3 * statistics.median(s for seconds in self.rounds for s in seconds), 3),
-            "round_medians_ms": [round(1e3 * m, 3) for m in medians],
-            "steps_per_round": len(self.rounds[0]),
+            "median_ms": round(1e3 * statistics.median(s for seconds in rounds for s in seconds), 3),
+            "round_medians_ms": [round(1e3 * statistics.median(seconds), 3) for seconds in rounds],
+            "steps_per_round": [len(seconds) for seconds in rounds],
+            **({"epoch_ms_per_step": round(1e3 * statistics.median(extra), 3)} if extra else {}),
+            # Cores that processes outside of the benchmark kept busy meanwhile: a clean run has next to none.
+            "cores_of_others": round(max(others), 2) if others else None,
             "peak_mib": round(self.reports[-1]["peak_mib"]),
             "import_mib": round(self.ready["import_mib"]),
             "first_seconds": round(self.ready["first_seconds"], 2),
-            "facts": self.ready["facts"],
+            "facts": self.ask("check"),
         }
 
-    def _write(self, command: dict[str, Any]) -> None:
+    def _write(self, command: list[Any]) -> None:
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
@@ -116,28 +125,61 @@ def installed(entries: list[Entry]) -> list[Entry]:
 
 
 def run_rounds(
-    entries: list[Entry], settings: dict[str, Any], cores: int, rounds: int, steps: int
+    entries: list[Entry], settings: dict[str, Any], cores: int, rounds: int, steps: int, limit: float | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Start every contestant, measure them in turn, and return each one's summary by name."""
+    """Start every contestant, measure them in turn, and return each one's summary by name.
+
+    Args:
+        entries: whom to run.
+        settings: handed to each.
+        cores: how many each may use.
+        rounds: how often each has its turn.
+        steps: steps of a turn.
+        limit: seconds after which a turn begins no new step.
+    """
     workers: list[Worker] = []
     try:
         for entry in entries:
             workers.append(Worker(entry, settings, cores))
         for _ in range(rounds):
             for worker in workers:
-                worker.measure(steps)
+                worker.measure(steps, limit)
         return {worker.entry.name: worker.summary() for worker in workers}
     finally:
         for worker in workers:
             worker.quit()
 
 
-def verdict(label: str, ratio: float, target: float, at_least: bool = False) -> dict[str, Any]:
-    """Print a ratio beside its target, and return both."""
+def compare(
+    label: str, first: dict[str, Any], second: dict[str, Any], target: float | None = None, at_least: bool = False
+) -> dict[str, Any]:
+    """Print and return how many times the second's time the first needs, beside its target if there is one.
+
+    Args:
+        label: what is compared.
+        first, second: summaries.
+        target: the largest ratio wanted; with `at_least` the smallest of its inverse, a ratio of speeds.
+        at_least: compare speeds and not times.
+    """
+    pairs = [(first["median_ms"], second["median_ms"])]
+    pairs += zip(first["round_medians_ms"], second["round_medians_ms"], strict=True)
+    ratio, *rounds = [b / a if at_least else a / b for a, b in pairs]
+    text = f"  {label}: {ratio:.3f}  (rounds {' '.join(f'{r:.3f}' for r in rounds)})"
+    found = {"label": label, "ratio": round(ratio, 4), "round_ratios": [round(r, 4) for r in rounds]}
+    if target is None:
+        print(text)
+        return found
     reached = ratio >= target if at_least else ratio <= target
-    sign = "≥" if at_least else "≤"
-    print(f"  {label}: {ratio:.3f}  (target {sign} {target}: {'reached' if reached else 'missed'})")
-    return {"label": label, "ratio": round(ratio, 4), "target": target, "at_least": at_least, "reached": reached}
+    print(f"{text}  target {'≥' if at_least else '≤'} {target}: {'reached' if reached else 'missed'}")
+    return {**found, "target": target, "at_least": at_least, "reached": reached}
+
+
+def note_disturbance(results: dict[str, dict[str, Any]]) -> None:
+    """Warn where something else ran meanwhile: times of threaded programs then mean little."""
+    seen = {name: r["cores_of_others"] for name, r in results.items() if (r["cores_of_others"] or 0) > CLEAN}
+    if seen:
+        listed = ", ".join(f"{name} {share:.2f}" for name, share in seen.items())
+        print(f"  NOT CLEAN: other processes kept cores busy meanwhile (up to, in a round): {listed}.")
 
 
 def table(head: list[str], rows: list[list[str]]) -> None:

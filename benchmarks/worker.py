@@ -1,6 +1,7 @@
 """The child process: holds one contestant, measures it when told to, and reports its own peak memory.
 
-It speaks JSON, one line each way: `{"measure": n}` or `{"quit": true}` in, a report out. Started by `rounds.Worker`.
+It speaks JSON, one line each way: `["measure", n, seconds]`, `["check"]` or `["quit"]` in, a report out. Started by
+`rounds.Worker`.
 """
 
 import importlib
@@ -22,13 +23,17 @@ def main() -> None:
     imported = {"import_seconds": time.perf_counter() - start, "import_mib": peak_mib()}
     start = time.perf_counter()
     contestant = contestant_class(order["settings"])
-    ready = {"first_seconds": time.perf_counter() - start, "peak_mib": peak_mib(), "facts": contestant.facts}
-    _reply(out, {**imported, **ready})
+    _reply(out, {**imported, "first_seconds": time.perf_counter() - start})
     for line in sys.stdin:
-        command = json.loads(line)
-        if "quit" in command:
+        command, *values = json.loads(line)
+        if command == "quit":
             return
-        _reply(out, {**contestant.measure(command["measure"]), "peak_mib": peak_mib()})
+        if command == "check":
+            _reply(out, contestant.check())
+        else:
+            start = time.process_time()
+            report = contestant.measure(*values)
+            _reply(out, {**report, "cpu_seconds": time.process_time() - start, "peak_mib": peak_mib()})
 
 
 def peak_mib() -> float:

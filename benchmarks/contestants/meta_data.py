@@ -13,7 +13,7 @@ SUPPORT_X, SUPPORT_Y, QUERY_X, QUERY_Y = range(4)
 
 
 def episode(settings: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """A meta-batch of random bytes: `support_x (M, K, S)`, `support_y (M, K, T)`, `query_x (M, Q, S)`, `query_y (M, Q, T)`, int32.
+    """A meta-batch of random bytes: `support_x (M, K, S)`, `support_y (M, K, T)`, then the same of the query, int32.
 
     Rows end with EOS somewhere in their second half and are padded, so that the masks are part of the work.
     """

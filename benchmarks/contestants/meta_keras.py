@@ -1,4 +1,4 @@
-"""Ours: `MetaLearner.fit`, and the same computation as a bare `tf.function`, without the learner and without Keras's trainer."""
+"""Ours: `MetaLearner.fit`, and the same computation as a bare `tf.function`, without learner and Keras's trainer."""
 
 import time
 from pathlib import Path
@@ -39,7 +39,7 @@ def build_model(settings: dict[str, Any]) -> MetaGPT:
 
 
 def _moved_weights(model: MetaGPT, seed: int) -> dict[str, np.ndarray]:
-    """Fresh weights and a little noise: adapters, context and biases start at zero, where an error in them would not show."""
+    """Fresh weights and a little noise: what starts at zero (adapters, context, biases) would hide an error in it."""
     random = np.random.default_rng(seed)
     values = {_name(v): keras.ops.convert_to_numpy(v) for v in model.trainable_variables}
     return {n: (v + 0.02 * random.standard_normal(v.shape)).astype("float32") for n, v in values.items()}
@@ -64,7 +64,7 @@ class Fit(Contestant):
         history = self.learner.fit(self.dataset, epochs=settings["checked_steps"], verbose=0).history
         self.facts = {name: history[name] for name in LOSSES}
 
-    def measure(self, count: int) -> dict[str, Any]:
+    def measure(self, count: int, limit: float | None) -> dict[str, Any]:
         clock = _StepClock()
         start = time.perf_counter()
         self.learner.fit(self.dataset.repeat(count + 1), epochs=1, verbose=0, callbacks=[clock])

@@ -46,6 +46,7 @@ class Norm(nn.Module):
         self.gamma, self.beta = parameter(dim), parameter(dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Written out: the second derivative of F.layer_norm under vmap is wrong in the third digit (PyTorch 2.13).
         x = x - x.mean(-1, keepdim=True)
         return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5) * self.gamma + self.beta
 

@@ -96,7 +96,7 @@ def define_meta_gpt_code_model(
 
     Args:
         preset: size of the model.
-        algorithm: name or object; by default second-order `MAML` with three steps and a learned rate.
+        algorithm: name or object; by default second-order `MAML` on the low-rank adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
         source_length, target_length: as in `preprocess_code_data`.
         **overrides: other arguments of `MetaGPT`.
@@ -105,7 +105,9 @@ def define_meta_gpt_code_model(
         ValueError: unknown preset or algorithm (the closest name is suggested).
     """
     model = MetaGPT.from_preset(preset, source_length=source_length, target_length=target_length, **overrides)
-    algorithm = MAML(inner_steps=3, inner_learning_rate=0.2, learn_rate=True) if algorithm is None else algorithm
+    if algorithm is None:
+        # Low-rank adapters make the state a few kilobytes, keep the start good, and bear a large rate.
+        algorithm = MAML(inner_steps=3, inner_learning_rate=0.5, scope="low_rank", learn_rate=True)
     learner = MetaLearner(model, algorithm)
     learner.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0) if optimizer is None else optimizer)
     return learner

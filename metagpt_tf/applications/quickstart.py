@@ -1,7 +1,7 @@
 """The whole chain in a few minutes: tasks, meta-training, adaptation, generation, export, parity."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def run_quickstart(
     plan: Plan | None = None,
     seed: int = 0,
     report: Report = lambda message: None,
-    verbose: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Quickstart:
     """Meta-train a nano model on Python functions, adapt it to a held-out package, generate, export and compare.
 
@@ -89,7 +89,7 @@ def run_quickstart(
         plan: sizes of the training; the default fits two CPU cores in under five minutes.
         seed: of weights and episodes.
         report: told what begins.
-        verbose: as in `keras.Model.fit`.
+        callbacks: given to each training.
     """
     began = time.perf_counter()
     output, plan = Path(output), plan or Plan(seed=seed)
@@ -100,7 +100,7 @@ def run_quickstart(
         data, meta_batch_size=plan.meta_batch_size, k_shot=plan.k_shot, n_query=plan.n_query, num_batches={"test": 1}
     )
     learner = define_meta_gpt_code_model()
-    comparison = compare_with_plain_twin(learner, prepared["tasks"], plan, report, verbose=verbose)
+    comparison = compare_with_plain_twin(learner, prepared["tasks"], plan, report, callbacks)
 
     report("adapting to functions of a held-out package, generating one function before and after")
     learner.compile("adam")

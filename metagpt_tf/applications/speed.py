@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -50,7 +51,7 @@ def measure_speed(preset: str = "nano", length: int = 64, repeats: int = 5, inne
 def tokens_per_second(model: MetaGPT, length: int, repeats: int) -> float:
     """Greedy tokens per second at batch 1, the end mark made impossible so that every run has `length` tokens."""
     bias = model.head.bias
-    kept = np.array(bias)
+    kept = keras.ops.convert_to_numpy(bias)
     bias.assign(np.where(np.arange(len(kept)) == model.tokenizer.eos_id, -1e9, kept))
     milliseconds = _median_ms(lambda: model.generate("def f(x):", max_length=length), repeats)
     bias.assign(kept)

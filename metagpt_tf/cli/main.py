@@ -89,10 +89,11 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--preset", default="nano", help="size of the model: nano, tiny, small, base (default nano)")
     verb.add_argument("--algorithm", default="maml", help="maml, fomaml, reptile, meta_sgd, anil, cavia (default maml)")
     verb.add_argument(
-        "--scope", help="weights a task adapts: all, head, norm_bias, low_rank, context or a regular expression"
+        "--scope",
+        help="weights a task adapts: all, head, norm_bias, low_rank (default), context, or a regular expression",
     )
     verb.add_argument("--inner-steps", type=int, default=3, help="gradient steps on a support set (default 3)")
-    verb.add_argument("--inner-learning-rate", type=float, default=0.2, help="rate of those steps (default 0.2)")
+    verb.add_argument("--inner-learning-rate", type=float, default=0.5, help="rate of those steps (default 0.5)")
     verb.add_argument("--learning-rate", type=float, default=5e-4, help="peak rate of the outer Adam (default 0.0005)")
     verb.add_argument("--length", type=_positive, default=64, help="tokens of source and of target (default 64)")
     verb.add_argument("--warm-steps", type=int, default=300, help="steps of plain training first (default 300)")

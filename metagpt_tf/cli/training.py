@@ -18,6 +18,9 @@ from metagpt_tf.tasks import pooled_examples
 
 LOGS_PER_FIT = 10
 
+# Algorithms that are defined by what they adapt.
+OWN_SCOPE = ("anil", "cavia")
+
 
 def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
@@ -31,7 +34,9 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
         num_batches={"train": arguments.warm_steps + arguments.steps},
         seed=arguments.seed,
     )
-    scope = {} if arguments.scope is None else {"scope": arguments.scope}
+    scope = {"scope": arguments.scope or "low_rank"}
+    if arguments.scope is None and arguments.algorithm in OWN_SCOPE:
+        scope = {}
     algorithm = get(
         arguments.algorithm,
         inner_steps=arguments.inner_steps,

@@ -10,13 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
+from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
 from metagpt_tf.cli.training import train_learner
 from metagpt_tf.export import ParityReport, export_litert, export_saved_model, parity_report
@@ -25,7 +25,6 @@ from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
 
 console = Console()
-errors = Console(stderr=True)
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -48,14 +47,9 @@ def complain(error: Any) -> None:
 def quickstart(arguments: Namespace) -> int:
     """The whole chain; prints the table, the two functions and the parity report."""
     plan = Plan(seed=arguments.seed, **(FAST if arguments.fast else {}))
-    with _progress() as progress:
-        steps = progress.add_task("starting", total=None)
+    with Stages("starting") as stages:
         result = run_quickstart(
-            arguments.output,
-            arguments.data,
-            plan,
-            arguments.seed,
-            report=lambda message: progress.update(steps, description=message),
+            arguments.output, arguments.data, plan, arguments.seed, stages.report, callbacks=[stages.callback()]
         )
     _show_quickstart(result)
     _write_json(arguments.json, result.to_dict())
@@ -116,12 +110,11 @@ def generate(arguments: Namespace) -> int:
 def export(arguments: Namespace) -> int:
     """Both files and their parity report; exit code 3 beyond the tolerance."""
     learner, output = load_learner(arguments.model), Path(arguments.output)
-    with _progress() as progress:
-        steps = progress.add_task("exporting", total=None)
+    with Stages("exporting") as stages:
         wanted = ("saved_model", "litert") if arguments.format == "both" else (arguments.format,)
         saved_model = export_saved_model(learner, output / "saved_model") if "saved_model" in wanted else None
         litert = export_litert(learner, output / "model.tflite", arguments.k_shot) if "litert" in wanted else None
-        progress.update(steps, description="comparing with Keras")
+        stages.report("comparing with Keras")
         support = _random_support(learner, arguments.k_shot, arguments.seed)
         report = parity_report(learner, saved_model, litert, support, tolerance=arguments.tolerance)
     for path in filter(None, (saved_model, litert)):
@@ -133,8 +126,7 @@ def export(arguments: Namespace) -> int:
 
 def bench(arguments: Namespace) -> int:
     """Speed of this machine."""
-    with _progress() as progress:
-        progress.add_task("measuring", total=None)
+    with Stages("measuring"):
         figures = measure_speed(arguments.preset, arguments.length, arguments.repeats)
     _print_figures(f"{arguments.preset}, {arguments.length} + {arguments.length} tokens", figures)
     _write_json(arguments.json, figures)
@@ -171,10 +163,6 @@ def _random_support(learner: MetaLearner, k_shot: int, seed: int) -> tuple[np.nd
     return ids(model.source_length), ids(model.target_length)
 
 
-def _progress() -> Progress:
-    return Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=errors)
-
-
 def _show_quickstart(result: Quickstart) -> None:
     table = Table(title=f"bits per byte on {len(result.comparison.meta)} held-out episodes, after n steps")
     for column in ("", *(str(step) for step in STEPS)):
@@ -184,7 +172,7 @@ def _show_quickstart(result: Quickstart) -> None:
         table.add_row(name, *(f"{m:.3f} ± {h:.3f}" for m, h in zip(curve.mean(axis=0), half, strict=True)))
     console.print(table)
     console.print(
-        f"each cost {result.comparison.gradient_evaluations:.0f} gradient evaluations; ± is a 95 % interval over episodes"
+        f"each cost {result.comparison.gradient_evaluations:.0f} gradient evaluations; ± is a 95 % interval over tasks"
     )
     console.print(f"\na function of {result.task!r}, never seen:\n{result.prompt}", markup=False, highlight=False)
     for name, text in (("before", result.before), ("after", result.after), ("the real one", result.truth)):

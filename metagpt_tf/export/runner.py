@@ -60,7 +60,7 @@ class LiteRTRunner:
         runner = self._runners[signature]
         arrays = {}
         for name, details in runner.get_input_details().items():
-            expected, given = tuple(details["shape"]), np.shape(inputs[name])
+            expected, given = tuple(map(int, details["shape"])), np.shape(inputs[name])
             if expected != given:
                 raise ValueError(
                     f"{signature}: {name} must have shape {expected}, as the file was made for; received {given}."

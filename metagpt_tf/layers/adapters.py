@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from metagpt_tf.layers.arguments import check_at_least, check_rank
 from metagpt_tf.layers.projection import matmul_last_axis
 
 
@@ -16,15 +17,18 @@ class LowRankAdapter(keras.layers.Layer):
     only.
 
     Args:
-        units: width F of the output.
-        rank: r, the number of directions a task may change.
-        alpha: scale α of the addition; `None` means r, that is a factor of 1.
+        units: int, width F of the output.
+        rank: int, r, the number of directions a task may change; default 4.
+        alpha: float, scale α of the addition; `None` (default) means r, that is a factor of 1.
 
     Call arguments:
-        x: `(B, T, D)` or `(N, D)`.
+        x: `(B, T, D)` or `(N, D)` float.
 
     Returns:
         `(B, T, F)` or `(N, F)`, to be added to the projection it accompanies.
+
+    Raises:
+        ValueError: `units` or `rank` below 1.
 
     Example:
 
@@ -36,8 +40,7 @@ class LowRankAdapter(keras.layers.Layer):
 
     def __init__(self, units: int, rank: int = 4, alpha: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if rank < 1:
-            raise ValueError(f"LowRankAdapter needs rank >= 1, received {rank}.")
+        check_at_least(self, 1, units=units, rank=rank)
         self.units = units
         self.rank = rank
         self.alpha = alpha
@@ -62,20 +65,24 @@ class LowRankAdapter(keras.layers.Layer):
 class ContextTokens(keras.layers.Layer):
     """Learned vectors appended to a sequence: the context parameters φ of CAVIA.
 
-    They start at zero. Scope `"context"` adapts these weights only, from zero for every task.
+    `y = [x₁ … x_S, φ₁ … φ_C]`. They start at zero. Scope `"context"` adapts these weights only, from zero
+    for every task.
 
     Args:
-        num_tokens: number C of vectors appended.
+        num_tokens: int, number C of vectors appended.
 
     Call arguments:
-        x: `(B, S, D)`.
+        x: `(B, S, D)` float.
 
     Returns:
-        `(B, S + C, D)`.
+        `(B, S + C, D)`; `extend_keep` gives the map of real tokens that goes with it.
+
+    Raises:
+        ValueError: `num_tokens` below 1, or an input that is not of rank 3.
 
     Example:
 
-    >>> ContextTokens(2)(keras.ops.ones((1, 3, 4))).shape
+    >>> keras.ops.shape(ContextTokens(2)(keras.ops.ones((1, 3, 4))))
     (1, 5, 4)
 
     Reference: Zintgraf et al., 2019, "Fast Context Adaptation via Meta-Learning".
@@ -83,9 +90,11 @@ class ContextTokens(keras.layers.Layer):
 
     def __init__(self, num_tokens: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_at_least(self, 1, num_tokens=num_tokens)
         self.num_tokens = num_tokens
 
     def build(self, input_shape: tuple) -> None:
+        check_rank(self, "x", input_shape, "(B, S, D)")
         self.context = self.add_weight(shape=(self.num_tokens, input_shape[-1]), initializer="zeros", name="context")
 
     def call(self, x: Any) -> Any:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from metagpt_tf.layers.adapters import LowRankAdapter
+from metagpt_tf.layers.arguments import check_at_least, check_rank, check_share
 from metagpt_tf.layers.projection import Projection, merge_axes, restore_axes
 
 Cache = tuple[Any, Any]
@@ -16,44 +17,54 @@ class MultiHeadAttention(keras.layers.Layer):
     """Scaled dot-product attention in H parallel heads.
 
     `Attention(Q, K, V) = softmax(Q Kᵀ / √E + mask) V`, heads concatenated and projected. Masks are additive (0 or a
-    large negative number): constants convert to every file format.
+    large negative number): constants convert to every file format. With copied weights it equals
+    `keras.layers.MultiHeadAttention`.
 
     Args:
-        num_heads: H; must divide the model width D, E = D / H.
-        dropout: share of attention weights dropped in training.
-        low_rank: rank of the adapters on the query and value projections; 0 for none.
+        num_heads: int, H; must divide the model width D, E = D / H.
+        dropout: float in [0, 1), share of attention weights dropped in training; default 0.
+        low_rank: int, rank of the adapters on the query and value projections; 0 (default) for none.
 
     Call arguments:
-        query: `(B, T, D)`.
+        query: `(B, T, D)` float.
         value: `(B, S, D)` to attend to; `None` for self-attention.
-        attention_mask: additive, broadcastable to `(B, H, T, S)`.
+        attention_mask: additive, broadcastable to `(B, H, T, S)` (see `padding_mask`, `causal_mask`).
         cache: `(keys, values)`, each `(B, H, L, E)`; then `query` is one step `(B, 1, D)`, its key and value are
             written at `position`, and the new cache is returned too. The mask must hide what lies behind `position`.
         position: `()` int32, where the step writes.
-        return_weights: also return the attention weights.
+        return_weights: bool, also return the attention weights.
+        training: bool, whether to drop.
 
     Returns:
         `(B, T, D)`; then, if asked for, the new cache and the weights `(B, H, T, S)`.
 
     Raises:
-        ValueError: D is not divisible by `num_heads`.
+        ValueError: D is not divisible by `num_heads`, inputs are not of rank 3, or a cache comes without a position or
+            with more than one step.
 
     Example:
 
     >>> x = keras.random.normal((2, 5, 8))
-    >>> MultiHeadAttention(num_heads=2)(x).shape
-    (2, 5, 8)
+    >>> y, weights = MultiHeadAttention(num_heads=2)(x, return_weights=True)
+    >>> keras.ops.shape(y), keras.ops.shape(weights)
+    ((2, 5, 8), (2, 2, 5, 5))
 
     Reference: Vaswani et al., 2017, "Attention Is All You Need", section 3.2.
     """
 
     def __init__(self, num_heads: int, dropout: float = 0.0, low_rank: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_at_least(self, 1, num_heads=num_heads)
+        check_at_least(self, 0, low_rank=low_rank)
+        check_share(self, dropout=dropout)
         self.num_heads = num_heads
         self.dropout = dropout
         self.low_rank = low_rank
 
     def build(self, query_shape: tuple, value_shape: tuple | None = None) -> None:
+        memory_shape = value_shape or query_shape
+        check_rank(self, "query", query_shape, "(B, T, D)")
+        check_rank(self, "value", memory_shape, "(B, S, D)")
         width = query_shape[-1]
         if width % self.num_heads:
             raise ValueError(
@@ -61,21 +72,17 @@ class MultiHeadAttention(keras.layers.Layer):
                 f"num_heads={self.num_heads}. Choose a number of heads that divides {width}."
             )
         self.width, self.head_width = width, width // self.num_heads
-        self.query_projection = Projection(width, name="query", dtype=self.dtype_policy)
-        self.key_projection = Projection(width, name="key", dtype=self.dtype_policy)
-        self.value_projection = Projection(width, name="value", dtype=self.dtype_policy)
-        self.output_projection = Projection(width, name="output", dtype=self.dtype_policy)
+        self.query_projection = _built(Projection(width, name="query", dtype=self.dtype_policy), query_shape)
+        self.key_projection = _built(Projection(width, name="key", dtype=self.dtype_policy), memory_shape)
+        self.value_projection = _built(Projection(width, name="value", dtype=self.dtype_policy), memory_shape)
+        self.output_projection = _built(Projection(width, name="output", dtype=self.dtype_policy), query_shape)
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
-        memory_shape = value_shape or query_shape
-        self.query_projection.build(query_shape)
-        self.key_projection.build(memory_shape)
-        self.value_projection.build(memory_shape)
-        self.output_projection.build(query_shape)
         if self.low_rank:
-            self.query_adapter = LowRankAdapter(width, self.low_rank, name="query_adapter", dtype=self.dtype_policy)
-            self.value_adapter = LowRankAdapter(width, self.low_rank, name="value_adapter", dtype=self.dtype_policy)
-            self.query_adapter.build(query_shape)
-            self.value_adapter.build(memory_shape)
+            self.query_adapter = _built(self._adapter("query_adapter"), query_shape)
+            self.value_adapter = _built(self._adapter("value_adapter"), memory_shape)
+
+    def _adapter(self, name: str) -> LowRankAdapter:
+        return LowRankAdapter(self.width, self.low_rank, name=name, dtype=self.dtype_policy)
 
     def call(
         self,
@@ -89,6 +96,7 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> Any:
         keys, values = self.project_memory(query if value is None else value)
         if cache is not None:
+            self._check_step(query, position)
             keys = write_step(cache[0], keys, position)
             values = write_step(cache[1], values, position)
         output, weights = self.attend(query, keys, values, attention_mask, training)
@@ -126,8 +134,26 @@ class MultiHeadAttention(keras.layers.Layer):
         x = ops.reshape(flat, (-1, length, self.num_heads, self.head_width))
         return ops.transpose(x, (0, 2, 1, 3))
 
+    def _check_step(self, query: Any, position: Any) -> None:
+        if position is None or query.shape[1] != 1:
+            raise ValueError(
+                f"{self.name}: with a cache, query is one step (B, 1, D) and position says where it is written; "
+                f"received query {tuple(query.shape)}, position={position}."
+            )
+
     def compute_output_shape(self, query_shape: tuple, value_shape: tuple | None = None) -> tuple:
         return query_shape
+
+    def compute_output_spec(self, query: Any, value: Any = None, *args: Any, **kwargs: Any) -> Any:
+        # What comes back depends on the options, which a shape alone does not know.
+        if kwargs.get("cache") is not None:
+            raise ValueError(f"{self.name}: a cache is for tensors, not for building a functional model.")
+        output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        if not kwargs.get("return_weights"):
+            return output
+        memory = query if value is None else value
+        scores = (query.shape[0], self.num_heads, query.shape[1], memory.shape[1])
+        return output, keras.KerasTensor(scores, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -136,6 +162,11 @@ class MultiHeadAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "low_rank": self.low_rank,
         }
+
+
+def _built(layer: keras.layers.Layer, shape: tuple) -> Any:
+    layer.build(shape)
+    return layer
 
 
 def _length(x: Any) -> Any:

@@ -4,71 +4,56 @@ from typing import Any
 
 import keras
 
-from metagpt_tf.layers.attention import Cache, MultiHeadAttention
-from metagpt_tf.layers.feed_forward import FeedForward
-from metagpt_tf.layers.residual import Residual
+from metagpt_tf.layers.attention import Cache
+from metagpt_tf.layers.block import Block, Stack
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class DecoderLayer(keras.layers.Layer):
-    """Causal self-attention, cross-attention to the encoder's output, feed-forward network.
+class DecoderLayer(Block):
+    """Self-attention, cross-attention to the encoder's output, feed-forward network, each in a residual frame.
+
+    With `norm="pre"`: `h = x + Attention(LayerNorm(x))`, `g = h + Attention(LayerNorm(h), memory)`,
+    `y = g + FFN(LayerNorm(g))`. What makes it causal is the mask that is given to it.
 
     Args:
         num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
 
     Call arguments:
-        x: `(B, T, D)`, or one step `(B, 1, D)` when a cache is given.
+        x: `(B, T, D)` float, or one step `(B, 1, D)` when a cache is given.
         memory: `(B, S, D)` output of the encoder, or its projected `(keys, values)` (see `project_memory`).
-        self_mask: additive, broadcastable to `(B, H, T, T)`.
+        self_mask: additive, broadcastable to `(B, H, T, T)` (see `causal_mask`).
         cross_mask: additive, broadcastable to `(B, H, T, S)`.
         cache: keys and values `(B, H, L, E)` of the steps so far.
         position: `()` int32, the step's place in the cache.
+        training: bool, whether to drop.
 
     Returns:
         `(B, T, D)`, followed by the new cache when one was given.
 
+    Raises:
+        ValueError: as `EncoderLayer`; a cache without a position.
+
     Example:
 
     >>> layer = DecoderLayer(num_heads=2, hidden_dim=16)
-    >>> layer(keras.ops.ones((2, 3, 4)), keras.ops.ones((2, 5, 4))).shape
+    >>> keras.ops.shape(layer(keras.ops.ones((2, 3, 4)), keras.ops.ones((2, 5, 4))))
     (2, 3, 4)
 
     Reference: Vaswani et al., 2017, section 3.1.
     """
 
-    def __init__(
-        self,
-        num_heads: int,
-        hidden_dim: int,
-        dropout: float = 0.0,
-        norm: str = "pre",
-        activation: str = "relu",
-        low_rank: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_heads, self.hidden_dim, self.dropout = num_heads, hidden_dim, dropout
-        self.norm, self.activation, self.low_rank = norm, activation, low_rank
-
     def build(self, x_shape: tuple, memory_shape: tuple | None = None) -> None:
-        policy = self.dtype_policy
-        heads, rank = self.num_heads, self.low_rank
-        self.self_attention = MultiHeadAttention(heads, self.dropout, rank, name="self_attention", dtype=policy)
-        self.cross_attention = MultiHeadAttention(heads, self.dropout, rank, name="cross_attention", dtype=policy)
-        self.feed_forward = FeedForward(self.hidden_dim, self.activation, name="feed_forward", dtype=policy)
-        self.self_residual = Residual(self.norm, self.dropout, name="self_attention_residual", dtype=policy)
-        self.cross_residual = Residual(self.norm, self.dropout, name="cross_attention_residual", dtype=policy)
-        self.feed_forward_residual = Residual(self.norm, self.dropout, name="feed_forward_residual", dtype=policy)
+        self.self_attention = self.attention_layer("self_attention")
+        self.cross_attention = self.attention_layer("cross_attention")
+        self.feed_forward = self.feed_forward_layer("feed_forward")
+        self.self_residual = self.residual_layer("self_attention_residual")
+        self.cross_residual = self.residual_layer("cross_attention_residual")
+        self.feed_forward_residual = self.residual_layer("feed_forward_residual")
         # The encoder and the decoder have one width, so the memory's shape adds nothing to the input's.
-        for layer in (
-            self.self_attention,
-            self.cross_attention,
-            self.feed_forward,
-            self.self_residual,
-            self.cross_residual,
-            self.feed_forward_residual,
-        ):
+        for layer in (self.self_attention, self.cross_attention, self.feed_forward):
             layer.build(x_shape)
+        for residual in (self.self_residual, self.cross_residual, self.feed_forward_residual):
+            residual.build(x_shape)
 
     def project_memory(self, memory: Any) -> Cache:
         """Cross-attention's keys and values of the encoder's output: once a source, not once a step."""
@@ -95,7 +80,8 @@ class DecoderLayer(keras.layers.Layer):
 
         def attend_memory(h: Any) -> Any:
             if isinstance(memory, tuple):
-                return self.cross_attention.attend(h, *memory, cross_mask, training)[0]
+                keys, values = memory
+                return self.cross_attention.attend(h, keys, values, cross_mask, training)[0]
             return self.cross_attention(h, memory, attention_mask=cross_mask, training=training)
 
         x = self.self_residual(x, function=attend_self, training=training)
@@ -106,74 +92,39 @@ class DecoderLayer(keras.layers.Layer):
     def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
         return x_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "dropout": self.dropout,
-            "norm": self.norm,
-            "activation": self.activation,
-            "low_rank": self.low_rank,
-        }
-
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class Decoder(keras.layers.Layer):
+class Decoder(Stack):
     """Stack of decoder layers. Its output goes to `TokenHead`, which holds the final normalisation.
 
     Args:
-        num_layers: number of layers.
-        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `DecoderLayer`.
+        num_layers: int, number of layers.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
 
     Call arguments:
-        x, self_mask, cross_mask, position: as in `DecoderLayer`.
+        x, self_mask, cross_mask, position, training: as in `DecoderLayer`.
         memory: `(B, S, D)`, or the list of projected keys and values made by `project_memory`.
         cache: list with one `(keys, values)` a layer.
 
     Returns:
         `(B, T, D)`, followed by the list of new caches when one was given.
 
+    Raises:
+        ValueError: as `DecoderLayer`.
+
     Example:
 
     >>> decoder = Decoder(2, num_heads=2, hidden_dim=16)
-    >>> decoder(keras.ops.ones((2, 3, 4)), keras.ops.ones((2, 5, 4))).shape
+    >>> keras.ops.shape(decoder(keras.ops.ones((2, 3, 4)), keras.ops.ones((2, 5, 4))))
     (2, 3, 4)
 
     Reference: Vaswani et al., 2017, section 3.1.
     """
 
-    def __init__(
-        self,
-        num_layers: int,
-        num_heads: int,
-        hidden_dim: int,
-        dropout: float = 0.0,
-        norm: str = "pre",
-        activation: str = "relu",
-        low_rank: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_layers, self.num_heads, self.hidden_dim = num_layers, num_heads, hidden_dim
-        self.dropout, self.norm, self.activation, self.low_rank = dropout, norm, activation, low_rank
+    layer_class = DecoderLayer
 
     def build(self, x_shape: tuple, memory_shape: tuple | None = None) -> None:
-        self.layers = [
-            DecoderLayer(
-                self.num_heads,
-                self.hidden_dim,
-                self.dropout,
-                self.norm,
-                self.activation,
-                self.low_rank,
-                name=f"layer_{i}",
-                dtype=self.dtype_policy,
-            )
-            for i in range(self.num_layers)
-        ]
-        for layer in self.layers:
-            layer.build(x_shape)
+        self.build_layers(x_shape)
 
     def project_memory(self, memory: Any) -> list[Cache]:
         """Each layer's cross-attention keys and values of `memory (B, S, D)`."""
@@ -204,15 +155,3 @@ class Decoder(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape: tuple, memory_shape: tuple | None = None) -> tuple:
         return x_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "dropout": self.dropout,
-            "norm": self.norm,
-            "activation": self.activation,
-            "low_rank": self.low_rank,
-        }

@@ -4,61 +4,48 @@ from typing import Any
 
 import keras
 
-from metagpt_tf.layers.attention import MultiHeadAttention
-from metagpt_tf.layers.feed_forward import FeedForward
+from metagpt_tf.layers.block import Block, Stack
 from metagpt_tf.layers.normalization import LayerNorm
-from metagpt_tf.layers.residual import Residual
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class EncoderLayer(keras.layers.Layer):
+class EncoderLayer(Block):
     """Self-attention and feed-forward network, each in a residual frame.
 
+    With `norm="pre"`: `h = x + Attention(LayerNorm(x))`, `y = h + FFN(LayerNorm(h))`.
+
     Args:
-        num_heads: H.
-        hidden_dim: width F of the feed-forward network.
-        dropout: share dropped after each sub-layer.
-        norm: `"pre"` or `"post"`.
-        activation: `"relu"` or `"gelu"`.
-        low_rank: rank of the adapters in the attention; 0 for none.
+        num_heads: int, H, a divisor of D.
+        hidden_dim: int, width F of the feed-forward network.
+        dropout: float in [0, 1), share dropped of attention weights and after each sub-layer; default 0.
+        norm: `"pre"` (default) or `"post"` (the paper's).
+        activation: `"relu"` (default) or `"gelu"`.
+        low_rank: int, rank of the adapters in the attention; 0 (default) for none.
 
     Call arguments:
-        x: `(B, S, D)`.
+        x: `(B, S, D)` float.
         attention_mask: additive, broadcastable to `(B, H, S, S)`.
+        training: bool, whether to drop.
 
     Returns:
         `(B, S, D)`.
 
+    Raises:
+        ValueError: a size below 1, a share outside [0, 1), an unknown name, or D not divisible by H.
+
     Example:
 
-    >>> EncoderLayer(num_heads=2, hidden_dim=16)(keras.ops.ones((2, 3, 4))).shape
+    >>> keras.ops.shape(EncoderLayer(num_heads=2, hidden_dim=16)(keras.ops.ones((2, 3, 4))))
     (2, 3, 4)
 
     Reference: Vaswani et al., 2017, section 3.1.
     """
 
-    def __init__(
-        self,
-        num_heads: int,
-        hidden_dim: int,
-        dropout: float = 0.0,
-        norm: str = "pre",
-        activation: str = "relu",
-        low_rank: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_heads, self.hidden_dim, self.dropout = num_heads, hidden_dim, dropout
-        self.norm, self.activation, self.low_rank = norm, activation, low_rank
-
     def build(self, input_shape: tuple) -> None:
-        policy = self.dtype_policy
-        self.attention = MultiHeadAttention(
-            self.num_heads, self.dropout, self.low_rank, name="self_attention", dtype=policy
-        )
-        self.attention_residual = Residual(self.norm, self.dropout, name="self_attention_residual", dtype=policy)
-        self.feed_forward = FeedForward(self.hidden_dim, self.activation, name="feed_forward", dtype=policy)
-        self.feed_forward_residual = Residual(self.norm, self.dropout, name="feed_forward_residual", dtype=policy)
+        self.attention = self.attention_layer("self_attention")
+        self.attention_residual = self.residual_layer("self_attention_residual")
+        self.feed_forward = self.feed_forward_layer("feed_forward")
+        self.feed_forward_residual = self.residual_layer("feed_forward_residual")
         for layer in (self.attention, self.attention_residual, self.feed_forward, self.feed_forward_residual):
             layer.build(input_shape)
 
@@ -73,74 +60,38 @@ class EncoderLayer(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "dropout": self.dropout,
-            "norm": self.norm,
-            "activation": self.activation,
-            "low_rank": self.low_rank,
-        }
-
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class Encoder(keras.layers.Layer):
+class Encoder(Stack):
     """Stack of encoder layers; a pre-norm stack ends with a normalisation.
 
     Args:
-        num_layers: number of layers.
-        num_heads: H.
-        hidden_dim: width F of the feed-forward networks.
-        dropout, norm, activation, low_rank: as in `EncoderLayer`.
+        num_layers: int, number of layers.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
 
     Call arguments:
-        x: `(B, S, D)`.
+        x: `(B, S, D)` float.
         attention_mask: additive, broadcastable to `(B, H, S, S)` (see `padding_mask`).
+        training: bool, whether to drop.
 
     Returns:
         `(B, S, D)`.
 
+    Raises:
+        ValueError: as `EncoderLayer`.
+
     Example:
 
-    >>> Encoder(2, num_heads=2, hidden_dim=16)(keras.ops.ones((2, 3, 4))).shape
+    >>> keras.ops.shape(Encoder(2, num_heads=2, hidden_dim=16)(keras.ops.ones((2, 3, 4))))
     (2, 3, 4)
 
     Reference: Vaswani et al., 2017, section 3.1.
     """
 
-    def __init__(
-        self,
-        num_layers: int,
-        num_heads: int,
-        hidden_dim: int,
-        dropout: float = 0.0,
-        norm: str = "pre",
-        activation: str = "relu",
-        low_rank: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_layers, self.num_heads, self.hidden_dim = num_layers, num_heads, hidden_dim
-        self.dropout, self.norm, self.activation, self.low_rank = dropout, norm, activation, low_rank
+    layer_class = EncoderLayer
 
     def build(self, input_shape: tuple) -> None:
-        self.layers = [
-            EncoderLayer(
-                self.num_heads,
-                self.hidden_dim,
-                self.dropout,
-                self.norm,
-                self.activation,
-                self.low_rank,
-                name=f"layer_{i}",
-                dtype=self.dtype_policy,
-            )
-            for i in range(self.num_layers)
-        ]
-        for layer in self.layers:
-            layer.build(input_shape)
+        self.build_layers(input_shape)
         if self.norm == "pre":
             self.final_norm = LayerNorm(name="final_norm", dtype=self.dtype_policy)
             self.final_norm.build(input_shape)
@@ -152,15 +103,3 @@ class Encoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "dropout": self.dropout,
-            "norm": self.norm,
-            "activation": self.activation,
-            "low_rank": self.low_rank,
-        }

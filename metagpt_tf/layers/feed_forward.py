@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from metagpt_tf.layers.arguments import check_at_least, check_choice, check_share
 from metagpt_tf.layers.projection import Projection, merge_axes, restore_axes
 
 
@@ -24,25 +25,26 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"relu": relu, "gelu": gelu}
 
 @keras.saving.register_keras_serializable("metagpt_tf")
 class FeedForward(keras.layers.Layer):
-    """Two projections with a non-linearity, `FFN(x) = f(x W₁ + b₁) W₂ + b₂`.
+    """Two projections with a non-linearity, `FFN(x) = f(x W₁ + b₁) W₂ + b₂`, the same at every position.
 
     Args:
-        hidden_dim: width F between the projections.
-        activation: `"relu"` (the paper's) or `"gelu"` (tanh form).
-        dropout: share of hidden units dropped in training.
+        hidden_dim: int, width F between the projections.
+        activation: `"relu"` (default, the paper's) or `"gelu"` (tanh form): their gradients run in every exported file.
+        dropout: float in [0, 1), share of hidden units dropped in training; default 0.
 
     Call arguments:
-        x: `(B, T, D)`.
+        x: `(B, T, D)` float.
+        training: bool, whether to drop.
 
     Returns:
         `(B, T, D)`.
 
     Raises:
-        ValueError: unknown activation.
+        ValueError: unknown activation, `hidden_dim` below 1, or `dropout` outside [0, 1).
 
     Example:
 
-    >>> FeedForward(16)(keras.ops.ones((2, 3, 4))).shape
+    >>> keras.ops.shape(FeedForward(16)(keras.ops.ones((2, 3, 4))))
     (2, 3, 4)
 
     Reference: Vaswani et al., 2017, section 3.3.
@@ -50,13 +52,10 @@ class FeedForward(keras.layers.Layer):
 
     def __init__(self, hidden_dim: int, activation: str = "relu", dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"FeedForward: unknown activation {activation!r}. Expected one of {', '.join(ACTIVATIONS)}: "
-                "these have gradients that run in every exported file."
-            )
+        check_at_least(self, 1, hidden_dim=hidden_dim)
+        check_share(self, dropout=dropout)
         self.hidden_dim = hidden_dim
-        self.activation = activation
+        self.activation = check_choice(self, "activation", activation, ACTIVATIONS)
         self.dropout = dropout
 
     def build(self, input_shape: tuple) -> None:

@@ -10,13 +10,18 @@ MASKED = -1e9
 
 
 def padding_mask(keep: Any) -> Any:
-    """Turn a boolean "is a real token" map into an additive mask over keys.
+    """Turn a boolean "is a real token" map into an additive mask over keys, `(1 − keep) · −1e9`.
 
     Args:
         keep: `(B, S)` bool, True where the token counts.
 
     Returns:
-        `(B, 1, 1, S)` float32, 0 or -1e9, ready to be added to scores `(B, H, T, S)`.
+        `(B, 1, 1, S)` float32, ready to be added to scores `(B, H, T, S)`.
+
+    Example:
+
+    >>> padding_mask(np.array([[True, False]])).numpy().tolist()
+    [[[[-0.0, -1000000000.0]]]]
     """
     return (1.0 - ops.cast(keep, "float32"))[:, None, None, :] * MASKED
 
@@ -26,7 +31,15 @@ def causal_mask(length: int) -> np.ndarray:
 
     A constant, because converters drop or refuse a mask that is computed with band-part operations.
 
+    Args:
+        length: int, T.
+
     Returns:
-        `(1, 1, length, length)` float32.
+        `(1, 1, T, T)` float32, 0 on and below the diagonal, -1e9 above.
+
+    Example:
+
+    >>> causal_mask(2)[0, 0].tolist()
+    [[0.0, -1000000000.0], [0.0, 0.0]]
     """
     return np.triu(np.full((length, length), MASKED, "float32"), 1)[None, None]

@@ -10,17 +10,20 @@ from keras import ops
 class LayerNorm(keras.layers.Layer):
     """Normalise the last axis: `y = (x − μ) / √(σ² + ε) · γ + β`.
 
-    Equal to `keras.layers.LayerNormalization` to rounding, with half the operations: under second-order
-    meta-gradients every operation is traced several times over, and a Transformer is full of this one.
+    Equal to `keras.layers.LayerNormalization` to rounding, with half the operations: under second-order meta-gradients
+    every operation is traced several times over, and a Transformer is full of this one.
 
     Args:
-        epsilon: ε.
+        epsilon: float > 0, ε; default 1e-5.
 
     Call arguments:
-        x: `(…, D)`. Computed in float32 whatever the policy.
+        x: `(…, D)` float. Computed in float32 whatever the policy.
 
     Returns:
-        `(…, D)`.
+        `(…, D)` of the compute dtype.
+
+    Raises:
+        ValueError: `epsilon` is not positive.
 
     Example:
 
@@ -32,6 +35,8 @@ class LayerNorm(keras.layers.Layer):
 
     def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not epsilon > 0.0:
+            raise ValueError(f"LayerNorm: expected epsilon > 0 (it keeps equal inputs finite), received {epsilon!r}.")
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple) -> None:

@@ -8,16 +8,26 @@ from typing import Any
 import keras
 from keras import ops
 
+from metagpt_tf.layers.arguments import check_at_least
+
 _SHARED_LAYOUT = contextvars.ContextVar("metagpt_tf_shared_weight_layout", default=False)
 
 
 @contextlib.contextmanager
 def shared_weight_layout() -> Iterator[None]:
-    """Trace projections so that a LiteRT file stores each weight once.
+    """Trace projections so that a LiteRT file stores each weight once; the numbers stay the same.
 
-    A rank-2 product becomes `FULLY_CONNECTED`, which wants the transposed matrix and leaves the backward pass with a
-    second copy. A rank-3 product stays `BATCH_MATMUL`, whose `adj_y` flag reads the same buffer both ways. The rank-2
-    form is about a fifth faster in training, hence a layout chosen while tracing and not a property of the layer.
+    Use it round the tracing of a graph that is to be converted. A rank-2 product becomes `FULLY_CONNECTED`, which wants
+    the transposed matrix and leaves the backward pass with a second copy. A rank-3 product stays `BATCH_MATMUL`, whose
+    `adj_y` flag reads the same buffer both ways. The rank-2 form is about a fifth faster in training, hence a layout
+    chosen while tracing and not a property of the layer.
+
+    Example:
+
+    >>> with shared_weight_layout():
+    ...     y = Projection(8)(keras.ops.ones((2, 3, 4)))
+    >>> keras.ops.shape(y)
+    (2, 3, 8)
     """
     token = _SHARED_LAYOUT.set(True)
     try:
@@ -33,26 +43,32 @@ class Projection(keras.layers.Layer):
     Use it in place of `keras.layers.Dense` in models whose `adapt` runs inside a LiteRT file.
 
     Args:
-        units: width F of the output.
-        use_bias: whether to add `b`.
-        kernel_initializer: Keras initializer of `W` `(D, F)`.
+        units: int, width F of the output.
+        use_bias: bool, whether to add `b`; default True.
+        kernel_initializer: Keras initializer of `W` `(D, F)`; default `"glorot_uniform"`.
 
     Call arguments:
-        x: `(B, T, D)` or `(N, D)`.
+        x: `(B, T, D)` or `(N, D)` float.
 
     Returns:
         `(B, T, F)` or `(N, F)`.
 
+    Raises:
+        ValueError: `units` below 1.
+
     Example:
 
-    >>> Projection(8)(keras.ops.ones((2, 3, 4))).shape
+    >>> keras.ops.shape(Projection(8)(keras.ops.ones((2, 3, 4))))
     (2, 3, 8)
+
+    Reference: Glorot & Bengio, 2010, "Understanding the Difficulty of Training Deep Feedforward Neural Networks" (`W`).
     """
 
     def __init__(
         self, units: int, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        check_at_least(self, 1, units=units)
         self.units = units
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -81,7 +97,7 @@ class Projection(keras.layers.Layer):
 
 
 def matmul_last_axis(x: Any, kernel: Any, transpose: bool = False) -> Any:
-    """Multiply `(…, D)` by `(D, F)`, or by the transpose of `(F, D)`, in the layout in force (see `shared_weight_layout`)."""
+    """`(…, D)` times `(D, F)`, or times the transpose of `(F, D)`, in the layout in force (`shared_weight_layout`)."""
     kernel = ops.convert_to_tensor(kernel)
     if transpose:
         kernel = ops.transpose(kernel)
@@ -100,6 +116,8 @@ def merge_axes(x: Any) -> Any:
 
 
 def restore_axes(flat: Any, like: Any) -> Any:
-    """`(B · T, F)` to `(B, T, F)`, with B and T as in `like`."""
-    length = ops.shape(like)[-2] if like.shape[-2] is None else like.shape[-2]
-    return ops.reshape(flat, (-1, length, flat.shape[-1]))
+    """`(B · T, F)` to `(B, T, F)`, with the inner axes as in `like`."""
+    inner = like.shape[1:-1]
+    if None in inner:
+        inner = ops.shape(like)[1:-1]
+    return ops.reshape(flat, (-1, *inner, flat.shape[-1])) if len(like.shape) > 2 else flat

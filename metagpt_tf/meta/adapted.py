@@ -15,14 +15,14 @@ from metagpt_tf.fast_weights import FastWeights
 class AdaptedModel:
     """Predicts with a state in place of the scope's variables; the model itself stays as it is.
 
-    `MetaLearner.adapted` makes it: `f(x; θ with the scope's part replaced by the state)`, without dropout and with running
-    statistics.
+    `MetaLearner.adapted` makes it: `f(x; θ with the scope's part replaced by the state)`, without dropout and with
+    running statistics.
 
     Args:
         model: the meta-learned model.
         layout: which variables the state stands for.
         state: `(P,)` float32.
-        function: what `prediction_function` made for this model and layout, to share its graphs; `None` makes a new one.
+        function: what `prediction_function` made for this model and layout, to share its graphs; `None` for a new one.
 
     Example:
 

@@ -1,5 +1,6 @@
 """What every meta-learning algorithm is: a start, an update rule, and an objective for the outer loop."""
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ class Algorithm(keras.layers.Layer):
     """Base of the algorithms: gradient descent on fast weights, `w ← w − α ∇_w L_support(w)`.
 
     A subclass changes one of three things: where a task starts (`start`), how a step is taken (`update`), or what the
-    outer loop minimises (`objective`). What it meta-learns beside the initialisation are its own Keras weights, made
-    in `build`.
+    outer loop minimises (`objective`). What it meta-learns beside the initialisation are its own Keras weights, made in
+    `build`. Register it with `registry.register("name")`.
 
     Args:
         inner_steps: gradient steps on the support set.
@@ -29,7 +30,16 @@ class Algorithm(keras.layers.Layer):
         first_order: ignore how the inner gradients depend on the initialisation.
 
     Raises:
-        ValueError: a negative number of steps or a rate that is not positive.
+        ValueError: a number of steps that is negative or not whole, or a rate that is not positive.
+
+    Example:
+
+    >>> algorithm = Algorithm(inner_steps=2, inner_learning_rate=0.25)
+    >>> fast, loss = algorithm.adapt([tf.constant(4.0)], lambda w: w[0] ** 2)
+    >>> float(fast[0]), float(loss)
+    (1.0, 4.0)
+
+    Reference: Finn et al., 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks".
     """
 
     def __init__(
@@ -41,9 +51,8 @@ class Algorithm(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if inner_steps < 0:
-            raise ValueError(f"inner_steps must be >= 0, received {inner_steps}.")
-        if inner_learning_rate <= 0:
+        check_steps("inner_steps", inner_steps)
+        if not inner_learning_rate > 0:
             raise ValueError(f"inner_learning_rate must be > 0, received {inner_learning_rate}.")
         self.inner_steps = inner_steps
         self.inner_learning_rate = inner_learning_rate
@@ -53,6 +62,13 @@ class Algorithm(keras.layers.Layer):
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Make the algorithm's own weights for fast weights of these shapes."""
         self.built = True
+
+    def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Refuse fast weights of shapes that the algorithm's own weights were not made for.
+
+        Raises:
+            ValueError: other shapes.
+        """
 
     def start(self, weights: Weights) -> Weights:
         """Fast weights a task begins with, given the meta-learned values of its scope."""
@@ -64,7 +80,13 @@ class Algorithm(keras.layers.Layer):
         return [w - tf.cast(rate, w.dtype) * g for w, g in zip(fast, gradients, strict=True)]
 
     def objective(self, start: Weights, fast: Weights, query_loss: LossOfWeights) -> tuple[tf.Tensor, tf.Tensor]:
-        """The scalar whose gradient is the meta-gradient, and the query loss after adaptation to log."""
+        """The scalar whose gradient is the meta-gradient, and the query loss after adaptation to log.
+
+        Args:
+            start: fast weights that the task began with.
+            fast: fast weights after the inner loop.
+            query_loss: loss of the query set as a function of fast weights.
+        """
         loss = query_loss(fast)
         return loss, loss
 
@@ -119,3 +141,23 @@ class Algorithm(keras.layers.Layer):
             "scope": self.scope,
             "first_order": self.first_order,
         }
+
+
+def check_steps(name: str, steps: Any) -> None:
+    """Refuse a number of steps that is negative or not whole.
+
+    Raises:
+        ValueError: such a number.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 0:
+        raise ValueError(f"{name} must be a whole number >= 0, received {steps!r}.")
+
+
+def always_first_order(name: str, arguments: dict[str, Any]) -> None:
+    """Take `first_order` out of constructor arguments: a config carries it, but for some algorithms it is no choice.
+
+    Raises:
+        ValueError: it was given as false.
+    """
+    if not arguments.pop("first_order", True):
+        raise ValueError(f"{name} is a first-order algorithm. For second order use MAML(first_order=False).")

@@ -10,11 +10,17 @@ from metagpt_tf.meta.maml import MAML
 class ANIL(MAML):
     """MAML that adapts only the head; the body learns features that need no change.
 
+    With body θ and head h: `h_{i+1} = h_i − α ∇_h L_support(θ, h_i)`, then `(θ, h_0)` take an outer step against
+    `∇ Σ_tasks L_query(θ, h_n)`.
+
     Use it when tasks differ in what the outputs mean rather than in what the inputs hold: adapting is then far cheaper.
 
     Args:
         inner_steps, inner_learning_rate, first_order, learn_rate: as in `MAML`.
         scope: what counts as the head.
+
+    Raises:
+        ValueError: as in `MAML`.
 
     Example:
 

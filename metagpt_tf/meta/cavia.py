@@ -11,15 +11,19 @@ from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
 class CAVIA(Algorithm):
     """Adapt only context parameters that start at zero for every task; all other weights are shared and meta-learned.
 
-    `φ = −α ∇_φ L_support(θ, φ = 0)`, then `θ ← θ − β ∇_θ Σ_tasks L_query(θ, φ)`. Use it when a task is a few numbers'
-    worth of
-    information: the state is tiny, adapting cannot overfit, and the model as it is stays what a task starts from.
+    `φ_0 = 0`, `φ_{i+1} = φ_i − α ∇_φ L_support(θ, φ_i)`, then `θ ← θ − β ∇_θ Σ_tasks L_query(θ, φ_n)`.
+
+    Use it when a task is a few numbers' worth of information: the state is tiny, adapting cannot overfit, and the model
+    as it is stays what a task starts from.
 
     Args:
         inner_steps: n.
         inner_learning_rate: α; context tolerates large rates (0.1–10).
         scope: which weights are context parameters.
         first_order: ignore second derivatives.
+
+    Raises:
+        ValueError: a number of steps that is negative or not whole, or a rate that is not positive.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The adaptation curve: loss on held-out data after 0, 1, 2, … steps, the figure that tells whether meta-learning pays."""
+"""The adaptation curve: held-out loss after 0, 1, 2, … steps, the figure that tells whether meta-learning pays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +14,10 @@ from metagpt_tf.meta.task import TaskModel
 class AdaptationCurve:
     """Query loss of each task after each number of inner steps, with inner rates that can be scaled between calls.
 
-    `curve[t, i] = L_query(φ_{steps[i]})` of task t, with `φ_{n+1}` one inner step from `φ_n` on the support set. A large *gain* says
-    nothing: a ruined start gains much. Compare levels after adaptation, against a model trained plainly for the same cost and
-    tuned as carefully (`best_rate`).
+    `curve[t, i] = L_query(φ_{steps[i]})` of task t, with `φ_{n+1}` one inner step from `φ_n` on the support set.
+
+    A large *gain* says nothing: a ruined start gains much. Compare levels after adaptation, against a model trained
+    plainly for the same cost and tuned as carefully (`best_rate`).
 
     Args:
         learner: a compiled learner round a built model.
@@ -57,7 +58,9 @@ class AdaptationCurve:
             ValueError: an endless or empty dataset, or elements that are no episodes.
         """
         if int(episodes.cardinality()) == tf.data.INFINITE_CARDINALITY:
-            raise ValueError("This dataset of episodes is endless: make it with as_dataset(..., num_batches=…) or take(n).")
+            raise ValueError(
+                "This dataset of episodes is endless: make it with as_dataset(..., num_batches=…), or take(n) of it."
+            )
         multiplier = tf.constant(rate_multiplier, tf.float32)
         rows = [self._function(as_episode(batch), multiplier).numpy() for batch in episodes]
         if not rows:
@@ -116,6 +119,7 @@ def best_rate(
     finals = np.where(np.isfinite(finals), finals, np.inf)
     if not np.isfinite(finals).any():
         raise ValueError(
-            f"None of the multipliers {tuple(multipliers)} leaves a finite loss after {curve.steps[-1]} steps. Try smaller ones."
+            f"None of the multipliers {tuple(multipliers)} leaves a finite loss after {curve.steps[-1]} steps. "
+            "Try smaller ones."
         )
     return float(multipliers[int(np.argmin(finals))]), finals

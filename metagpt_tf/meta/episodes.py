@@ -1,6 +1,6 @@
 """Checks at the learner's door: what comes in is an episode, whole and of the right shape.
 
-An episode here is any 4-tuple (support_x, support_y, query_x, query_y): the learner knows nothing of where it comes from.
+An episode here is any 4-tuple (support_x, support_y, query_x, query_y): the learner does not know where it comes from.
 
 Axes: M meta-batch, K support, Q query.
 """
@@ -51,7 +51,7 @@ def check_dataset(dataset: Any, steps: int | None, argument: str) -> Fields:
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
             f"MetaLearner takes a tf.data.Dataset of Episode, received {type(dataset).__name__}. "
-            "TaskDistribution.as_dataset(...) makes one; tf.data.Dataset.from_tensors(Episode(...)) holds a single meta-batch."
+            "TaskDistribution.as_dataset(...) makes one; tf.data.Dataset.from_tensors(Episode(...)) is one meta-batch."
         )
     check_finite(dataset, steps, argument)
     spec = as_episode(dataset.element_spec)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from metagpt_tf.meta.algorithm import registry
+from metagpt_tf.meta.algorithm import always_first_order, registry
 from metagpt_tf.meta.maml import MAML
 
 
@@ -13,7 +13,11 @@ class FOMAML(MAML):
     Use it when second order is too slow or too large: about 2.5 times cheaper a step.
 
     Args:
-        inner_steps, inner_learning_rate, scope, learn_rate: as in `MAML`.
+        inner_steps, inner_learning_rate, scope: as in `MAML`.
+        learn_rate: as in `MAML`; the rate has a gradient even so, that of the update `−α g` with g constant.
+
+    Raises:
+        ValueError: as in `MAML`, or `first_order=False`.
 
     Example:
 
@@ -31,5 +35,5 @@ class FOMAML(MAML):
         learn_rate: bool = False,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("first_order", None)  # a config carries it; here it is not a choice
+        always_first_order("FOMAML", kwargs)
         super().__init__(inner_steps, inner_learning_rate, scope, first_order=True, learn_rate=learn_rate, **kwargs)

@@ -1,48 +1,48 @@
-"""MetaLearner: any Keras model, meta-trained with `fit`."""
+"""MetaLearner: any Keras model, meta-trained with `fit`.
 
-from typing import Any, NamedTuple
+Axes: M meta-batch, K support, Q query.
+"""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from metagpt_tf.fast_weights import FastWeights, State
-from metagpt_tf.meta.adapted import AdaptedModel
-from metagpt_tf.meta.algorithm import get as get_algorithm
-from metagpt_tf.meta.episodes import as_episode, check_finite, check_support, zeros_like_spec
+from metagpt_tf.meta.adapting import AdaptingModel
+from metagpt_tf.meta.episodes import as_episode, check_dataset, zeros_like_spec
 from metagpt_tf.meta.metrics import LearnerMetrics
-from metagpt_tf.meta.parallel import check_form, map_tasks, mean_gradients
-from metagpt_tf.meta.task import TaskModel, scalar_loss
-
-
-class TaskResult(NamedTuple):
-    """What one task hands back; predictions are `()` when no metric asks for them."""
-
-    objective: Any
-    loss: Any
-    pre_loss: Any
-    support_loss: Any
-    prediction: Any
-    pre_prediction: Any
-    non_trainable: Any
+from metagpt_tf.meta.outer import TaskResult, run_task
+from metagpt_tf.meta.parallel import map_tasks, mean_gradients
+from metagpt_tf.meta.task import scalar_loss
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class MetaLearner(keras.Model):
+class MetaLearner(AdaptingModel):
     """Wraps any `keras.Model` so that `fit` meta-trains it and `adapt` teaches it a task.
 
-    After each step of `fit` the model's own variables are the meta-learned initialisation, so the model can be used,
-    saved or fine-tuned by itself. `adapt` never writes to them: it returns a state.
+    `θ ← θ − β ∇_θ mean_tasks objective(θ)`, the objective being the algorithm's: for MAML `L_query(φ_n(θ))`, with `φ_n`
+    the weights after n inner steps on the support set. After each step of `fit` the model's own variables are the
+    meta-learned initialisation, so the model can be used, saved or fine-tuned by itself. `adapt` never writes to them:
+    it returns a state.
+
+    Dropout and batch statistics are in training mode in both loops of `fit`, and in inference mode in `evaluate` and
+    `adapt`. A task's loss includes the model's own penalties (regularisers, `add_loss`), in the inner loop as well.
 
     Args:
-        model: the model to meta-train.
+        model: the model to meta-train, built or not. Weights that are not trainable stay as they are.
         algorithm: name or object (`MAML`, `FOMAML`, `Reptile`, `MetaSGD`, `ANIL`, `CAVIA`).
         task_parallelism: `"vectorized"` (all tasks of a meta-batch at once) or `"sequential"` (memory of one task).
+
+    Raises:
+        TypeError: not a `keras.Model`.
+        ValueError: unknown algorithm or parallelism (with the closest name), or a scope that picks nothing.
 
     Logs: `loss` (query, after adaptation), `pre_loss` (query, before), `support_loss` (at the last inner step),
     `adaptation_gain` (`pre_loss − loss`), each compiled metric `m` and `pre_m`.
 
     Example:
 
+    >>> import keras, numpy as np
     >>> from metagpt_tf.tasks import Sinusoid
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(20, "tanh"), keras.layers.Dense(1)])
     >>> learner = MetaLearner(model, "maml")
@@ -53,62 +53,34 @@ class MetaLearner(keras.Model):
     >>> learner.adapted(state)(np.ones((3, 1), "float32")).shape
     TensorShape([3, 1])
 
-    Reference: Finn et al., 2017.
+    Reference: Finn et al., 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks".
     """
 
     def __init__(
         self, model: keras.Model, algorithm: Any = "maml", task_parallelism: str = "vectorized", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"MetaLearner wraps a keras.Model, received {type(model).__name__}.")
-        self.model = model
-        self.algorithm = get_algorithm(algorithm)
-        self.task_parallelism = check_form(task_parallelism)
-        self._layout: FastWeights | None = None
-        self._adapt_functions: dict[Any, Any] = {}
+        super().__init__(model, algorithm, task_parallelism, **kwargs)
         self._learner_metrics = LearnerMetrics(None)
-        if model.built and model.trainable_variables:
-            self._build_algorithm()
-
-    # ---------------------------------------------------------------- building
-
-    def _build_algorithm(self) -> None:
-        self._layout = FastWeights(self.model, self.algorithm.scope)
-        if not self.algorithm.built:
-            self.algorithm.build(self._layout.shapes)
-        self.built = True
-
-    def _build_for(self, x: Any, y: Any) -> None:
-        """Build a model that was given without an input shape; x and y are the rows of one task."""
-        if self._layout is None:
-            if not self.model.built:
-                self.model(getattr(self.model, "training_inputs", lambda x, y: x)(x, y))
-            self._build_algorithm()
-
-    @property
-    def layout(self) -> FastWeights:
-        """Which variables a task adapts, and their order in a state."""
-        if self._layout is None:
-            raise ValueError(
-                f"Model {self.model.name!r} is not built yet, so its weights are unknown. Call it once on data, "
-                "give it an Input, or call fit or adapt first."
-            )
-        return self._layout
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        return self.model(inputs, training=training)
 
     # ---------------------------------------------------------------- compiling
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
-        """Configure meta-training. `optimizer` is the outer loop's; loss and metrics default to the model's own.
+        """Configure meta-training.
+
+        Args:
+            optimizer: the outer loop's (β); there is no second one.
+            loss: name, function or object; `None` for the loss the model was compiled with, else its `default_loss()`,
+                and then its `default_metrics()` as well.
+            metrics: a flat list of names, functions or objects; each is measured before and after adaptation.
+            **kwargs: as in `keras.Model.compile` (`run_eagerly`, `steps_per_execution`, …).
 
         Raises:
-            ValueError: no loss here and none in the model.
+            ValueError: no loss here and none in the model, `loss_weights` or `weighted_metrics`, or metrics that are no
+                flat list.
         """
-        kwargs.setdefault("jit_compile", False)  # XLA recompiles a vectorized map at every call
-        super().compile(optimizer=optimizer, **kwargs)
+        for name in ("loss_weights", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"MetaLearner has one loss, over unweighted examples: leave {name} out.")
         if loss is None:
             loss = getattr(self.model, "loss", None) or getattr(self.model, "default_loss", lambda: None)()
             metrics = getattr(self.model, "default_metrics", lambda: None)() if metrics is None else metrics
@@ -117,27 +89,33 @@ class MetaLearner(keras.Model):
                 f"MetaLearner.compile needs a loss: model {self.model.name!r} brings none. "
                 "Pass loss='mse', a keras.losses.Loss, or compile the model first."
             )
+        kwargs.setdefault("jit_compile", False)  # XLA recompiles a vectorized map at every call
+        super().compile(optimizer=optimizer, **kwargs)
         self._given_loss, self._given_metrics = loss, metrics
         self.task_loss = scalar_loss(loss)
         self._learner_metrics = LearnerMetrics(metrics)
-        self._adapt_functions = {}
+        self._forget_graphs()
+        self._build_if_model_is()  # again: layers may have been frozen since
 
     def get_compile_config(self) -> dict[str, Any]:
+        if not self.compiled:
+            return {}
         serialize = keras.saving.serialize_keras_object
         return {
             "optimizer": serialize(self.optimizer),
             "loss": serialize(self._given_loss),
             "metrics": [serialize(m) for m in self._given_metrics or []],
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
             "jit_compile": self.jit_compile,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras drops the optimizer of a model with its own compile unless it is restored here, built.
-        config = {
-            **config,
-            **{k: keras.saving.deserialize_keras_object(config[k]) for k in ("optimizer", "loss", "metrics")},
-        }
-        self.compile(**{**config, "metrics": config["metrics"] or None})
+        deserialize = keras.saving.deserialize_keras_object
+        config = {**config, **{k: deserialize(config[k]) for k in ("optimizer", "loss", "metrics")}}
+        # A scaling optimizer was saved as such; without one, none was wanted.
+        self.compile(**{**config, "metrics": config["metrics"] or None}, auto_scale_loss=False)
         if self._layout is not None:
             self.optimizer.build(self.trainable_variables)
 
@@ -148,40 +126,50 @@ class MetaLearner(keras.Model):
     # ---------------------------------------------------------------- training
 
     def fit(self, x: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
-        """Meta-train on a `tf.data.Dataset` of episodes; everything else as in `keras.Model.fit`.
+        """Meta-train on episodes; everything else as in `keras.Model.fit`.
 
         Args:
-            x: training episodes.
+            x: a `tf.data.Dataset` of episodes with leading axes `(M, K, …)` and `(M, Q, …)`; finite, or with
+                `steps_per_epoch`.
             validation_data: episodes of other tasks, scored after each epoch.
             **kwargs: as in `keras.Model.fit` (`epochs`, `steps_per_epoch`, `callbacks`, …).
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            TypeError: not a dataset.
+            ValueError: not compiled, an endless dataset without steps, or elements that are no episodes.
         """
         self._prepare(x, kwargs.get("steps_per_epoch"), "steps_per_epoch")
-        if isinstance(validation_data, tf.data.Dataset):
-            check_finite(validation_data, kwargs.get("validation_steps"), "validation_steps")
+        if validation_data is not None:
+            check_dataset(validation_data, kwargs.get("validation_steps"), "validation_steps")
         kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
         return super().fit(x, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Adapt to each episode of a dataset and score its query set; everything else as in `keras.Model.evaluate`."""
+        """Adapt to each episode of a dataset and score its query set; arguments and errors as in `fit`, with `steps`.
+
+        Returns:
+            As `keras.Model.evaluate`: the logged values, by name with `return_dict=True`.
+        """
         if not kwargs.get("_use_cached_eval_dataset"):  # set by fit, which has checked its validation data
             self._prepare(x, kwargs.get("steps"), "steps")
         return super().evaluate(x, *args, **kwargs)
 
     def _prepare(self, x: Any, steps: int | None, argument: str) -> None:
-        if not isinstance(x, tf.data.Dataset):
-            raise TypeError(
-                f"MetaLearner takes a tf.data.Dataset of Episode, received {type(x).__name__}. "
-                "TaskDistribution.as_dataset(...) makes one; tf.data.Dataset.from_tensors(Episode(...)) holds a single meta-batch."
-            )
-        check_finite(x, steps, argument)
+        """Check, and build what would cost a second trace if it were built inside the graph."""
+        self._check_compiled()
+        spec = check_dataset(x, steps, argument)
         if self._layout is None:
-            support = as_episode(x.element_spec)
-            self._build_for(zeros_like_spec(support.support_x), zeros_like_spec(support.support_y))
+            self._build_for(zeros_like_spec(spec.support_x), zeros_like_spec(spec.support_y))
+        if self._learner_metrics.waiting:
+            row_x, row_y = zeros_like_spec(spec.query_x), zeros_like_spec(spec.query_y)
+            self._learner_metrics.build(row_y, self.model(self._inputs(row_x, row_y), training=False))
         if self.optimizer is not None and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)  # inside the graph it would cost a second trace
+            self.optimizer.build(self.trainable_variables)
 
-    # Converting these by AutoGraph would double the time to trace and change nothing: there is no Python control flow
-    # on tensors.
+    # AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors here.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         episodes = as_episode(data)
@@ -207,40 +195,16 @@ class MetaLearner(keras.Model):
         return self._log(episodes, results)
 
     def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
-        episode = as_episode(episode)
-        count = len(self.model.trainable_variables)
-        task = TaskModel(self.model, self.task_loss, self.layout, weights[:count], training)
-        with self._algorithm_scope(weights[count:]):
-            start = self.algorithm.start(self.layout.select(weights[:count]))
-            before = task.predict(start, episode.query_x, episode.query_y)
-            fast, support_loss = self.algorithm.adapt(start, task.loss_on(episode.support_x, episode.support_y))
-            after = []
-
-            def query_loss(fast_weights: Any) -> Any:
-                after.append(task.predict(fast_weights, episode.query_x, episode.query_y))
-                return tf.cast(self.task_loss(episode.query_y, after[-1]), tf.float32)
-
-            objective, loss = self.algorithm.objective(start, fast, query_loss)
-        wanted = bool(self._learner_metrics.given)
-        return TaskResult(
-            objective,
-            tf.stop_gradient(loss),
-            tf.stop_gradient(tf.cast(self.task_loss(episode.query_y, before), tf.float32)),
-            tf.stop_gradient(support_loss),
-            tf.stop_gradient(after[-1]) if wanted else (),
-            tf.stop_gradient(before) if wanted else (),
-            tuple(task.non_trainable),
-        )
-
-    def _algorithm_scope(self, weights: list[Any]) -> keras.StatelessScope:
-        mapping = list(zip(self.algorithm.trainable_variables, weights, strict=True))
-        return keras.StatelessScope(state_mapping=mapping)
+        task = self._task(weights, training)
+        with self._algorithm_scope(weights):
+            return run_task(task, self.algorithm, as_episode(episode), bool(self._learner_metrics.given))
 
     def _move_statistics(self, values: tuple[Any, ...]) -> None:
         """Running statistics become the mean over tasks; counters (random seeds) move on as in the first task."""
         for variable, stacked in zip(self.model.non_trainable_variables, values, strict=True):
-            moving = stacked.dtype.is_floating
-            variable.assign(tf.reduce_mean(stacked, axis=0) if moving else stacked[0])
+            if isinstance(stacked, tf.Tensor):
+                moving = stacked.dtype.is_floating
+                variable.assign(tf.reduce_mean(stacked, axis=0) if moving else stacked[0])
 
     def _log(self, episodes: Any, results: TaskResult) -> dict[str, Any]:
         self._learner_metrics.update(
@@ -252,76 +216,3 @@ class MetaLearner(keras.Model):
             results.pre_prediction,
         )
         return self._learner_metrics.results()
-
-    # ---------------------------------------------------------------- adapting
-
-    def adapt(self, support: tuple[Any, Any], steps: int | None = None, rate_multiplier: float = 1.0) -> State:
-        """Learn a task from its support set.
-
-        Args:
-            support: `(x, y)`, each with leading axis K (nested inputs allowed).
-            steps: inner steps; `None` for the algorithm's `inner_steps`.
-            rate_multiplier: factor on the inner learning rates.
-
-        Returns:
-            State `(P,)` float32. The model is not changed.
-
-        Raises:
-            ValueError: empty or uneven support, or adaptation that ends in values that are not finite.
-        """
-        x, y = check_support(support)
-        getattr(self.model, "check_data", lambda x, y: None)(x, y)
-        self._build_for(x, y)
-        if steps not in self._adapt_functions:
-
-            def run(x: Any, y: Any, multiplier: Any) -> Any:
-                return self.adapt_tensors(x, y, steps, multiplier)
-
-            self._adapt_functions[steps] = tf.function(run, autograph=False, reduce_retracing=True)
-        tensors = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
-        state = self._adapt_functions[steps](*tensors, tf.constant(rate_multiplier, tf.float32))
-        return State.of(self.layout.check(state), self.layout.scope)
-
-    def adapt_tensors(
-        self, x: Any, y: Any, steps: int | None = None, rate_multiplier: Any = 1.0, rolled: bool = False
-    ) -> Any:
-        """The stateless core of `adapt`, to be traced into a graph: support tensors to a state `(P,)`.
-
-        Args:
-            x: support inputs, leading axis K.
-            y: support targets, leading axis K.
-            steps, rate_multiplier: as in `adapt`.
-            rolled: run the algorithm's own steps as a loop in the graph (for files; see `Algorithm.adapt_rolled`).
-        """
-        weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
-        count = len(self.model.trainable_variables)
-        task = TaskModel(self.model, self.task_loss, self.layout, weights[:count])
-        with self._algorithm_scope(weights[count:]):
-            start = self.algorithm.start(self.layout.select(weights[:count]))
-            if rolled:
-                fast = self.algorithm.adapt_rolled(start, task.loss_on(x, y))
-            else:
-                fast, _ = self.algorithm.adapt(start, task.loss_on(x, y), steps, rate_multiplier)
-        return self.layout.pack(fast)
-
-    def adapted(self, state: Any) -> AdaptedModel:
-        """The model as a task left it: `learner.adapted(state)(x)` predicts, without changing the model."""
-        return AdaptedModel(self.model, self.layout, self.layout.check(state))
-
-    # ---------------------------------------------------------------- saving
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "model": serialize(self.model),
-            "algorithm": serialize(self.algorithm),
-            "task_parallelism": self.task_parallelism,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "MetaLearner":
-        config = dict(config)
-        for part in ("model", "algorithm"):
-            config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)

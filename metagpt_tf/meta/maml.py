@@ -23,7 +23,10 @@ class MAML(Algorithm):
         inner_learning_rate: α; for classification and language 0.01–0.4.
         scope: which weights a task adapts.
         first_order: see `FOMAML`.
-        learn_rate: meta-learn α too, as `exp` of a weight that starts at `log α`.
+        learn_rate: meta-learn α too, as `exp` of a weight that starts at `log α`: it stays positive.
+
+    Raises:
+        ValueError: a number of steps that is negative or not whole, or a rate that is not positive.
 
     Example:
 

@@ -11,7 +11,9 @@ from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
 
 @registry.register("meta_sgd")
 class MetaSGD(Algorithm):
-    """MAML whose inner step has a learned rate for every single parameter: `φ = θ − a ∘ ∇L_support(θ)`.
+    """MAML whose inner step has a learned rate for every single parameter: `φ_{i+1} = φ_i − a ∘ ∇L_support(φ_i)`.
+
+    Both are meta-learned: `(θ, a)` take an outer step against `∇_(θ, a) Σ_tasks L_query(φ_n)`.
 
     Rates may become negative, as in the paper. Use it when tasks move few directions far; it doubles what is
     meta-learned.
@@ -21,6 +23,9 @@ class MetaSGD(Algorithm):
         inner_learning_rate: first value of every rate.
         scope: which weights a task adapts.
         first_order: ignore second derivatives of the inner gradients (the rates still learn).
+
+    Raises:
+        ValueError: a number of steps that is negative or not whole, or a rate that is not positive.
 
     Example:
 
@@ -37,6 +42,14 @@ class MetaSGD(Algorithm):
             for i, shape in enumerate(shapes)
         ]
         super().build(shapes)
+
+    def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        mine = [tuple(rate.shape) for rate in self.rates]
+        if mine != [tuple(shape) for shape in shapes]:
+            raise ValueError(
+                f"These MetaSGD rates are for {len(mine)} weights, {mine[:3]}…; scope {self.scope!r} now picks "
+                f"{len(shapes)}, {list(shapes)[:3]}…. Make a new MetaSGD for another model or other trainable layers."
+            )
 
     def update(self, fast: Weights, gradients: Weights, rate_multiplier: Any = 1.0) -> Weights:
         rates = [tf.convert_to_tensor(rate) * rate_multiplier for rate in self.rates]

@@ -14,7 +14,7 @@ ACCURACY = ("accuracy", "acc")
 
 
 class LearnerMetrics:
-    """Means of the losses, and each of the user's metrics twice: `pre_<name>` on the unadapted model, `<name>` after adaptation.
+    """Means of the losses, and each of the user's metrics twice: `pre_<name>` before adaptation, `<name>` after it.
 
     Args:
         metrics: Keras metrics (names, functions or objects), or `None`.
@@ -52,14 +52,17 @@ class LearnerMetrics:
         self.after = [resolve(m, y_true, y_pred) for m in self.given]
         self.before = [_twin(m, after, y_true, y_pred) for m, after in zip(self.given, self.after, strict=True)]
 
-    def update(self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any) -> None:
+    def update(
+        self, loss: Any, pre_loss: Any, support_loss: Any, y_true: Any, predictions: Any, pre_predictions: Any
+    ) -> None:
         """Take in one meta-batch: losses `(M,)`; labels and predictions with leading axes `(M, Q, …)`."""
         self.loss.update_state(loss)
         self.pre_loss.update_state(pre_loss)
         self.support_loss.update_state(support_loss)
         if not self.given:
             return
-        flat_true, after, before = (tf.nest.map_structure(merge_tasks, t) for t in (y_true, predictions, pre_predictions))
+        parts = (y_true, predictions, pre_predictions)
+        flat_true, after, before = (tf.nest.map_structure(merge_tasks, part) for part in parts)
         if self.waiting:
             self.build(flat_true, after)
         for metric in self.after:
@@ -119,5 +122,7 @@ def _flat(metrics: Any) -> list[Any]:
     if metrics is None:
         return []
     if not isinstance(metrics, (list, tuple)) or any(m is None or isinstance(m, (list, tuple)) for m in metrics):
-        raise ValueError(f"metrics must be a flat list, e.g. ['mae'] or [keras.metrics.MeanAbsoluteError()]; received {metrics!r}.")
+        raise ValueError(
+            f"metrics must be a flat list of names, functions or objects, e.g. ['mae']; received {metrics!r}."
+        )
     return list(metrics)

@@ -1,4 +1,8 @@
-"""Two ways through a meta-batch: all tasks at once, or one after the other with the memory of one."""
+"""Two ways through a meta-batch: all tasks at once, or one after the other with the memory of one.
+
+Both see the same random numbers: every task starts from the model's present seeds, so dropout masks are shared by the
+tasks of a meta-batch and differ between calls and steps.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +15,11 @@ FORMS = ("vectorized", "sequential")
 
 
 def check_form(form: str) -> str:
-    """Return `form`, or say which forms there are."""
+    """Return `form`, or say which forms there are.
+
+    Raises:
+        ValueError: unknown form; the message suggests the closest one.
+    """
     if form not in FORMS:
         raise ValueError(f"Unknown task_parallelism {form!r}. {closest(form, FORMS)}")
     return form
@@ -40,6 +48,9 @@ def mean_gradients(
         episodes: nested tensors with leading axis M.
         weights: tensors that `function` reads.
         scale: applied to each objective before it is differentiated (loss scaling).
+
+    Returns:
+        Gradients shaped as `weights`, dense; the fields of the results with a leading axis M.
     """
     if form == "vectorized":
         with tf.GradientTape() as tape:
@@ -48,6 +59,8 @@ def mean_gradients(
             loss = scale(tf.reduce_mean(results.objective))
         return _dense_gradients(tape, loss, weights), results
 
+    spec = _result_spec(function, episodes)
+
     def with_gradients(task: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(weights)
@@ -55,12 +68,14 @@ def mean_gradients(
             loss = scale(result.objective)
         return _dense_gradients(tape, loss, weights), result
 
-    return _accumulate(with_gradients, episodes, weights)
+    return _accumulate(with_gradients, spec, episodes, weights)
 
 
-def _accumulate(with_gradients: Callable[[Any], Any], episodes: Any, weights: list[tf.Tensor]) -> tuple[list, Any]:
+def _accumulate(
+    with_gradients: Callable[[Any], Any], spec: Any, episodes: Any, weights: list[tf.Tensor]
+) -> tuple[list[tf.Tensor], Any]:
+    """Sum gradients and stack results in one loop over tasks; `spec` is the structure of a task's result."""
     tasks = tf.shape(tf.nest.flatten(episodes)[0])[0]
-    spec = _result_spec(lambda task: with_gradients(task)[1], episodes)
     stores = tf.nest.map_structure(lambda s: tf.TensorArray(s.dtype, size=tasks, element_shape=s.shape), spec)
 
     def body(i: tf.Tensor, sums: list[tf.Tensor], stores: Any) -> tuple:
@@ -80,6 +95,7 @@ def _dense_gradients(tape: tf.GradientTape, loss: tf.Tensor, weights: list[tf.Te
 
 
 def _result_spec(function: Callable[[Any], Any], episodes: Any) -> Any:
+    """Shapes and types of `function`'s result for one task; a loop must know them before it runs."""
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), episodes)
     traced = tf.function(lambda *flat: function(tf.nest.pack_sequence_as(episodes, flat)), autograph=False)
     outputs = traced.get_concrete_function(*tf.nest.flatten(specs)).structured_outputs

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from metagpt_tf.meta.algorithm import Algorithm, LossOfWeights, Weights, registry
+from metagpt_tf.meta.algorithm import Algorithm, LossOfWeights, Weights, always_first_order, registry
 
 
 @registry.register("reptile")
@@ -18,7 +18,10 @@ class Reptile(Algorithm):
     Args:
         inner_steps: n; Reptile differs from joint training only for n > 1.
         inner_learning_rate: α.
-        scope: which weights a task adapts.
+        scope: which weights a task adapts, and with them the outer loop: the others stay as they are.
+
+    Raises:
+        ValueError: steps negative or not whole, a rate that is not positive, or `first_order=False`.
 
     Example:
 
@@ -31,7 +34,7 @@ class Reptile(Algorithm):
     def __init__(
         self, inner_steps: int = 5, inner_learning_rate: float = 0.01, scope: str = "all", **kwargs: Any
     ) -> None:
-        kwargs.pop("first_order", None)
+        always_first_order("Reptile", kwargs)
         super().__init__(inner_steps, inner_learning_rate, scope, first_order=True, **kwargs)
 
     def objective(self, start: Weights, fast: Weights, query_loss: LossOfWeights) -> tuple[tf.Tensor, tf.Tensor]:

@@ -99,7 +99,8 @@ class TaskModel:
             outputs = self.model(self.inputs(x, y), training=self.training)
             penalties = [tf.reduce_sum(tf.cast(p, tf.float32)) for p in self.model.losses]
         self.non_trainable = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
-        loss = tf.reduce_mean(tf.cast(self.loss(y, outputs), tf.float32))
+        loss = tf.cast(self.loss(y, outputs), tf.float32)
+        loss = loss if loss.shape.rank == 0 else tf.reduce_mean(loss)
         return (tf.add_n([loss, *penalties]) if penalties else loss), outputs
 
     def loss_on(self, x: Any, y: Any) -> LossOfWeights:
@@ -109,8 +110,8 @@ class TaskModel:
     def moved(self) -> tuple[Any, ...]:
         """For each non-trainable variable its new value, `()` if no call has assigned it.
 
-        A frozen layer's weights are non-trainable too: handing them on would copy them for every task of a meta-batch, and
-        their mean over tasks would differ from them in the last bit.
+        A frozen layer's weights are non-trainable too: handing them on would copy them for every task of a meta-batch,
+        and their mean over tasks would differ from them in the last bit.
         """
         pairs = zip(self.non_trainable, self._first, strict=True)
         return tuple(() if new is old else new for new, old in pairs)

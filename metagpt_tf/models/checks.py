@@ -27,9 +27,11 @@ def check_ids(name: str, ids: Any, longest: int, vocabulary_size: int) -> None:
         )
     if array.shape[1] > longest:
         raise ValueError(
-            f"{expected}; received shape {array.shape}. Shorten the {name}, or build the model with {name}_length={array.shape[1]}."
+            f"{expected}; received shape {array.shape}. Shorten the {name}, or build the model with "
+            f"{name}_length={array.shape[1]}."
         )
     if array.size and (array.min() < 0 or array.max() >= vocabulary_size):
         raise ValueError(
-            f"{expected}; received values from {array.min()} to {array.max()}. Use the tokenizer the model was built with."
+            f"{expected}; received values from {array.min()} to {array.max()}. Use the tokenizer that the model was "
+            "built with."
         )

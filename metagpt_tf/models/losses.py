@@ -8,19 +8,33 @@ from keras import ops
 
 
 def token_crossentropy(labels: Any, logits: Any, label_smoothing: float = 0.0) -> Any:
-    """Cross-entropy of each token in nats, `-Σ_v q_v log p_v`, with `q` the smoothed one-hot label.
+    """Cross-entropy of each token in nats, `-Σ_v q_v log p_v`, with `q_v = (1 − ε) [v = label] + ε / V`.
 
     Written with one-hot products and not with the fused operation: its second derivative exists and it converts to
     LiteRT.
 
     Args:
-        labels: `(..., T)` int32.
-        logits: `(..., T, V)`.
-        label_smoothing: ε; the label gets `1 - ε`, the rest is spread evenly over V.
+        labels: `(..., T)` int32, each in [0, V).
+        logits: `(..., T, V)` float.
+        label_smoothing: float, ε; default 0.
 
     Returns:
         `(..., T)` float32.
+
+    Raises:
+        ValueError: labels have not one axis less than the logits.
+
+    Example:
+
+    >>> import numpy as np
+    >>> [round(float(x), 3) for x in token_crossentropy(np.array([1, 0]), np.array([[0.0, 0.0], [5.0, 0.0]]))]
+    [0.693, 0.007]
     """
+    if len(labels.shape) != len(logits.shape) - 1:
+        raise ValueError(
+            f"Expected labels (..., T) and logits (..., T, V), "
+            f"received shapes {tuple(labels.shape)} and {tuple(logits.shape)}."
+        )
     log_p = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     picked = -ops.sum(ops.one_hot(labels, logits.shape[-1], dtype="float32") * log_p, axis=-1)
     if not label_smoothing:
@@ -40,24 +54,30 @@ def _weights(labels: Any, pad_id: int, sample_weight: Any) -> Any:
 
 @keras.saving.register_keras_serializable("metagpt_tf")
 class MaskedCrossentropy(keras.losses.Loss):
-    """Mean cross-entropy in nats over the tokens that are not padding.
+    """Mean cross-entropy in nats over the tokens that are not padding, `Σ w · ce / Σ w` with `w = 0` where padded.
+
+    Use it for batches of padded sequences: every real token counts the same, however long its row.
 
     Args:
-        label_smoothing: ε in [0, 1).
-        pad_id: label of padding.
+        label_smoothing: float in [0, 1), ε; default 0.
+        pad_id: int, label of padding; default 0.
 
     Call arguments:
         y_true: `(B, T)` int32 labels.
-        y_pred: `(B, T, V)` logits.
-        sample_weight: `(B,)` or `(B, T)`, optional.
+        y_pred: `(B, T, V)` float logits.
+        sample_weight: `(B,)` or `(B, T)` float, optional.
 
     Returns:
-        `()` float32.
+        `()` float32; 0 for a batch of nothing but padding.
+
+    Raises:
+        ValueError: `label_smoothing` outside [0, 1), or a `reduction` other than the mean.
 
     Example:
 
-    >>> float(MaskedCrossentropy()(keras.ops.array([[3, 0]]), keras.ops.zeros((1, 2, 4)))) > 1.38
-    True
+    >>> import numpy as np
+    >>> round(float(MaskedCrossentropy()(np.array([[3, 0]]), np.zeros((1, 2, 4)))), 3)
+    1.386
 
     Reference: Szegedy et al., 2016, "Rethinking the Inception Architecture" (label smoothing).
     """
@@ -66,6 +86,11 @@ class MaskedCrossentropy(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must be in [0, 1), received {label_smoothing}.")
+        if self.reduction != "sum_over_batch_size":
+            raise ValueError(
+                f"MaskedCrossentropy is the mean over real tokens, received reduction={self.reduction!r}. "
+                "Leave reduction out, or sum token_crossentropy(labels, logits) yourself."
+            )
         self.label_smoothing = label_smoothing
         self.pad_id = pad_id
 
@@ -102,18 +127,54 @@ class _TokenMean(keras.metrics.Mean):
 
 @keras.saving.register_keras_serializable("metagpt_tf")
 class TokenAccuracy(_TokenMean):
-    """Share of real tokens whose likeliest prediction is right; y_true `(B, T)`, y_pred `(B, T, V)`."""
+    """Share of real tokens whose likeliest prediction is right, `Σ w · [argmax y_pred = y_true] / Σ w`.
+
+    Args:
+        name: str, key in the logs.
+        pad_id: int, label of padding; default 0.
+
+    Call arguments:
+        y_true, y_pred, sample_weight: as in `MaskedCrossentropy`.
+
+    Returns:
+        `()` float32 in [0, 1].
+
+    Example:
+
+    >>> import numpy as np
+    >>> float(TokenAccuracy()(np.array([[1, 1, 0]]), np.array([[[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]])))
+    0.5
+    """
 
     def __init__(self, name: str = "token_accuracy", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
     def token_values(self, y_true: Any, y_pred: Any) -> Any:
-        return ops.cast(ops.equal(ops.argmax(y_pred, axis=-1), ops.cast(y_true, "int64")), "float32")
+        return ops.cast(ops.equal(ops.argmax(y_pred, axis=-1), y_true), "float32")
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
 class BitsPerToken(_TokenMean):
-    """Mean cross-entropy of real tokens in bits; with byte tokens, bits per byte (the end mark counts as one)."""
+    """Mean cross-entropy of real tokens in bits; with byte tokens, bits per byte (the end mark counts as one).
+
+    `Σ w · ce / (ln 2 · Σ w)`. Use it to compare models: it does not depend on label smoothing.
+
+    Args:
+        name: str, key in the logs.
+        pad_id: int, label of padding; default 0.
+
+    Call arguments:
+        y_true, y_pred, sample_weight: as in `MaskedCrossentropy`.
+
+    Returns:
+        `()` float32.
+
+    Example:
+
+    >>> import numpy as np
+    >>> round(float(BitsPerToken()(np.array([[3, 0]]), np.zeros((1, 2, 4)))), 3)
+    2.0
+    """
 
     def __init__(self, name: str = "bits_per_token", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)

@@ -8,12 +8,24 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("metagpt_tf")
 class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
-    """The original Transformer's schedule, `s · D^-0.5 · min(t^-0.5, t · W^-1.5)`: linear warm-up, then inverse square root.
+    """The original Transformer's schedule: linear warm-up, then the inverse square root of the step.
+
+    `rate(t) = s · D^-0.5 · min(t^-0.5, t · W^-1.5)`, highest at `t = W`; step 0 counts as step 1. Use it for post-norm
+    models, which need the warm-up.
 
     Args:
-        dim: D, model width.
-        warmup_steps: W.
-        scale: s.
+        dim: int, D, model width.
+        warmup_steps: int, W; default 4000.
+        scale: float, s; default 1.
+
+    Call arguments:
+        step: `()` int, t.
+
+    Returns:
+        `()` float32.
+
+    Raises:
+        ValueError: `dim` or `warmup_steps` below 1.
 
     Example:
 
@@ -41,11 +53,17 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
 def cosine_annealing(peak: float, total_steps: int, warmup_steps: int = 0, floor: float = 0.0) -> Any:
     """Linear warm-up to `peak`, then half a cosine down to `floor · peak`, as a Keras `CosineDecay`.
 
+    `rate(t) = peak · t / W` for `t < W`, then `peak · (f + (1 − f) · (1 + cos(π · (t − W) / (N − W))) / 2)`. Use it
+    when the number of steps is known beforehand.
+
     Args:
-        peak: highest learning rate.
-        total_steps: steps of warm-up and decay together.
-        warmup_steps: steps of linear warm-up from 0.
-        floor: share of the peak that remains.
+        peak: float, highest learning rate.
+        total_steps: int, N, steps of warm-up and decay together.
+        warmup_steps: int, W, steps of linear warm-up from 0; default 0.
+        floor: float, f, share of the peak that remains; default 0.
+
+    Returns:
+        `keras.optimizers.schedules.CosineDecay`.
 
     Raises:
         ValueError: no steps are left to decay.
@@ -58,7 +76,10 @@ def cosine_annealing(peak: float, total_steps: int, warmup_steps: int = 0, floor
     Reference: Loshchilov & Hutter, 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts".
     """
     if not 0 <= warmup_steps < total_steps:
-        raise ValueError(f"Expected 0 <= warmup_steps < total_steps, received {warmup_steps} and {total_steps}.")
+        raise ValueError(
+            "Expected 0 <= warmup_steps < total_steps, "
+            f"received warmup_steps={warmup_steps} and total_steps={total_steps}."
+        )
     if not warmup_steps:
         return keras.optimizers.schedules.CosineDecay(peak, total_steps, alpha=floor)
     return keras.optimizers.schedules.CosineDecay(

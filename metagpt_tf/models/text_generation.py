@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf import generation
-from metagpt_tf.fast_weights import SCOPES, FastWeights, scope_variables
+from metagpt_tf.fast_weights import SCOPES, FastWeights
 
 SMALLEST_SOURCE = 16
 
@@ -32,13 +32,13 @@ class TextGenerator:
         max_length: int | None,
         sampler: Any,
         seed: int | None,
-        stop: tuple[str, ...],
+        stop: str | Sequence[str],
         stream: bool,
         truncate: bool,
         scope: str | None,
     ) -> str | list[str] | Iterator[str]:
         """See `MetaGPT.generate`."""
-        prompts = self._prompts(prompt)
+        prompts, stop = self._prompts(prompt), self._stops(stop)
         source = self._source(prompts, truncate)
         length = self._length(max_length)
         sampler = generation.get(sampler)
@@ -74,22 +74,13 @@ class TextGenerator:
         length: int,
         sampler: Any,
         seed: Any,
-        stop: tuple,
+        stop: tuple[str, ...],
     ) -> Iterator[str]:
-        model, tokenizer = self.model, self.model.tokenizer
-
-        def scoped() -> keras.StatelessScope:
-            return keras.StatelessScope(state_mapping=[] if fast is None else fast.mapping(vector))
-
-        def step(token: Any, position: Any, cache: Any) -> tuple[Any, Any]:
-            with scoped():
-                return model.decode_step(token, position, cache)
-
-        with scoped():
-            cache = model.start_cache(tf.constant(source), len(source), length)
+        tokenizer, state = self.model.tokenizer, () if vector is None else vector
+        start, step = self._streaming_functions(fast)
         tokens = generation.stream(
             step,
-            cache,
+            (start(tf.constant(source), state, length), state),
             len(source),
             bos_id=tokenizer.bos_id,
             eos_id=tokenizer.eos_id,
@@ -101,6 +92,26 @@ class TextGenerator:
         )
         return pieces(tokenizer, (int(row[0]) for row in tokens), stop)
 
+    def _streaming_functions(self, fast: FastWeights | None) -> tuple[Any, Any]:
+        """The compiled start and step of a stream. The state travels in the cache, so one graph serves every state."""
+        key = ("stream", fast.scope if fast else None)
+        if key not in self._compiled:
+
+            def scoped(state: Any) -> keras.StatelessScope:
+                return keras.StatelessScope(state_mapping=[] if fast is None else fast.mapping(state))
+
+            def start(source: tf.Tensor, state: Any, length: int) -> Any:
+                with scoped(state):
+                    return self.model.start_cache(source, source.shape[0], length)
+
+            def step(token: tf.Tensor, position: tf.Tensor, cache: Any) -> tuple[Any, Any]:
+                with scoped(cache[1]):
+                    logits, steps = self.model.decode_step(token, position, cache[0])
+                return logits, (steps, cache[1])
+
+            self._compiled[key] = (tf.function(start, autograph=False), tf.function(step, autograph=False))
+        return self._compiled[key]
+
     def _prompts(self, prompt: str | Sequence[str]) -> list[str]:
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts or not all(isinstance(p, str) for p in prompts):
@@ -109,7 +120,10 @@ class TextGenerator:
 
     def _source(self, prompts: list[str], truncate: bool) -> np.ndarray:
         tokenizer, longest = self.model.tokenizer, self.model.source_length
-        ids = tokenizer.pack(prompts, longest, truncate=truncate)
+        try:
+            ids = tokenizer.pack(prompts, longest, truncate=truncate)
+        except ValueError as error:
+            raise ValueError(f"A prompt is longer than the model's source_length={longest}. {error}") from error
         # The shortest power of two that holds every prompt: few shapes to compile, little padding to attend to.
         used = int((ids != tokenizer.pad_id).sum(axis=1).max())
         width = SMALLEST_SOURCE
@@ -119,13 +133,13 @@ class TextGenerator:
 
     def _length(self, max_length: int | None) -> int:
         limit = self.model.target_length
-        length = limit if max_length is None else int(max_length)
-        if not 1 <= length <= limit:
+        length = limit if max_length is None else max_length
+        if not isinstance(length, int | np.integer) or not 1 <= length <= limit:
             raise ValueError(
-                f"max_length must be between 1 and the model's target_length={limit}, received {max_length}. "
-                "Build the model with a larger target_length for longer texts."
+                f"max_length must be an integer between 1 and the model's target_length={limit}, "
+                f"received {max_length!r}. Build the model with a larger target_length for longer texts."
             )
-        return length
+        return int(length)
 
     def _fast_weights(self, state: Any, scope: str | None) -> FastWeights | None:
         if state is None:
@@ -134,32 +148,32 @@ class TextGenerator:
         if scope is None:
             sizes = ", ".join(f"{name}: {size}" for name, size in scope_sizes(self.model).items())
             raise ValueError(
-                f"The state of shape {np.shape(state)} does not say which scope it belongs to. Pass scope=…; lengths of "
-                f"this model's scopes are {sizes}."
+                f"The state of shape {np.shape(state)} does not say which scope it belongs to. Pass scope=…; the "
+                f"states of this model's scopes have lengths {sizes}."
             )
         return FastWeights(self.model, scope)
 
+    def _stops(self, stop: str | Sequence[str]) -> tuple[str, ...]:
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if not all(isinstance(s, str) and s for s in stops):
+            raise ValueError(f"stop must be a non-empty string or a sequence of them, received {stop!r}.")
+        return stops
+
     def _stop_ids(self, stop: tuple[str, ...]) -> list[list[int]]:
-        if any(not s for s in stop):
-            raise ValueError(f"stop must hold non-empty strings, received {stop!r}.")
         return [self.model.tokenizer.encode(s) for s in stop]
 
     @staticmethod
     def _seeds(seed: int | None) -> tf.Tensor:
         if seed is None:
             return tf.constant(np.random.default_rng().integers(0, 2**31, 2), tf.int32)
+        if not isinstance(seed, int | np.integer):
+            raise ValueError(f"seed must be an integer or None, received {seed!r} of type {type(seed).__name__}.")
         return tf.constant([0, seed % 2**31], tf.int32)
 
 
 def scope_sizes(model: keras.Model) -> dict[str, int]:
     """Length of the state of every named scope that the model has."""
-    sizes = {}
-    for scope in SCOPES:
-        try:
-            sizes[scope] = sum(int(np.prod(v.shape)) for v in scope_variables(model, scope))
-        except ValueError:  # the model has no such weights: the scope is not one of its choices
-            continue
-    return sizes
+    return {scope: FastWeights(model, scope).size for scope, pick in SCOPES.items() if pick(model)}
 
 
 def _identity(sampler: Any) -> str:
@@ -173,7 +187,10 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 
 def pieces(tokenizer: Any, ids: Iterator[int], stop: Sequence[str]) -> Iterator[str]:
-    """Text as it becomes certain: whole characters only, and nothing that may still turn out to be a stop string."""
+    """Text as it becomes certain: whole characters only, and nothing that may still turn out to be a stop string.
+
+    The pieces joined are what `cut(tokenizer.decode(ids), stop)` gives.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     held = max((len(s) for s in stop), default=1) - 1
     text, shown = "", 0
@@ -182,13 +199,16 @@ def pieces(tokenizer: Any, ids: Iterator[int], stop: Sequence[str]) -> Iterator[
             break
         text += decoder.decode(tokenizer.decode_bytes([token]))
         if any(s in text for s in stop):
-            text = cut(text, stop)
-            break
-        ready = max(len(text) - held, shown)
+            yield from _rest(cut(text, stop), shown)
+            return
+        ready = len(text) - held
         if ready > shown:
             yield text[shown:ready]
             shown = ready
-    else:
-        text += decoder.decode(b"", final=True)
+    # Bytes of a character that never became whole show as they do in a text decoded at once.
+    yield from _rest(text + decoder.decode(b"", final=True), shown)
+
+
+def _rest(text: str, shown: int) -> Iterator[str]:
     if len(text) > shown:
         yield text[shown:]

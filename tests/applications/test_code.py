@@ -15,7 +15,7 @@ SIZES = {"source_length": 32, "target_length": 32}
 
 def write_package(folder, name, count=9):
     functions = [
-        f'def {name}_{i}(value, by={i}):\n    """Add {i} to a value."""\n    total = value + by\n    return total * {i}\n'
+        f'def {name}_{i}(value):\n    """Add {i} to a value."""\n    {name} = value + {i}\n    return {name} * {i}\n'
         for i in range(count)
     ]
     (folder / f"{name}.py").write_text("\n\n".join(functions))
@@ -141,4 +141,6 @@ def test_pooled_examples_are_the_same_rows(prepared):
     x, y = next(iter(pooled_examples(prepared["train"])))
     assert x.shape == (10, 32) and y.shape == (10, 32)
     rows = {bytes(r) for r in np.asarray(x)}
-    assert rows == {bytes(r) for part in (episode.support_x, episode.query_x) for r in tf.reshape(part, (-1, 32)).numpy()}
+    assert rows == {
+        bytes(r) for part in (episode.support_x, episode.query_x) for r in tf.reshape(part, (-1, 32)).numpy()
+    }

@@ -43,7 +43,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta"):
         functions = [
-            f'def {name}_{i}(x):\n    """Scale by {i}."""\n    return x * {i}{" + x" * i}\n' for i in range(22)
+            f'def {name}_{i}(x):\n    """Scale by {i}."""\n    {name} = x * {i}\n    return {name}\n' for i in range(22)
         ]
         (folder / f"{name}.py").write_text("\n\n".join(functions))
     return folder

@@ -12,7 +12,17 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(notebook):
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=600", "-q", "-p", "no:xdist", str(notebook)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbmake",
+        "--nbmake-timeout=600",
+        "-q",
+        "-p",
+        "no:xdist",
+        str(notebook),
+    ]
     environment = {**os.environ, "FAST": "1"}
     environment.pop("PYTEST_XDIST_WORKER", None)
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=notebook.parents[1])
