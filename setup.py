@@ -26,6 +26,9 @@ CORE = [
     # TensorFlow 2.21 no longer installs tensorboard, and the Keras callback needs it. Newer releases are welcome.
     "tensorboard>=2.21",
     "ai-edge-litert>=2.3,<3",
+    # Both come with TensorFlow; the export imports them itself.
+    "flatbuffers>=25.2",
+    "protobuf>=5",
     "matplotlib>=3.9,<4",
     "rich>=13.9",
 ]

@@ -69,12 +69,13 @@ def main() -> None:
 
 def show(results: dict[str, dict[str, Any]]) -> None:
     """The table of one size and batch."""
-    head = ["", "tokens/s", "ms a call", "rounds", "calls", "peak MiB", "imports MiB", "first call s"]
+    head = ["", "tokens/s", "ms a call", "fastest", "rounds", "calls", "peak MiB", "imports MiB", "first call s"]
     rows = [
         [
             name,
             f"{r['tokens_per_second']:.0f}",
             f"{r['median_ms']:.1f}",
+            f"{r['fastest_ms']:.1f}",
             " ".join(f"{m:.0f}" for m in r["round_medians_ms"]),
             f"{sum(r['steps_per_round'])}",
             f"{r['peak_mib']}",

@@ -74,11 +74,12 @@ def main() -> None:
 
 def show(results: dict[str, dict[str, Any]]) -> None:
     """The table of one algorithm."""
-    head = ["", "ms a step", "rounds", "peak MiB", "imports MiB", "first steps s", "query loss"]
+    head = ["", "ms a step", "fastest", "rounds", "peak MiB", "imports MiB", "first steps s", "query loss"]
     rows = [
         [
             name,
             f"{r['median_ms']:.1f}",
+            f"{r['fastest_ms']:.1f}",
             " ".join(f"{m:.0f}" for m in r["round_medians_ms"]),
             f"{r['peak_mib']}",
             f"{r['import_mib']}",

@@ -123,7 +123,7 @@ class MultiHeadAttention(keras.layers.Layer):
         # The softmax runs in float32 whatever the policy: the mask is outside of float16's range.
         scores = ops.cast(scores, "float32")
         if mask is not None:
-            scores = scores + mask
+            scores = scores + ops.cast(mask, "float32")
         weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         mixed = ops.matmul(self.dropout_layer(weights, training=training), values)
         merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.width))

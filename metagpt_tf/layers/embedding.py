@@ -76,7 +76,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
         self.max_length = max_length
         self.positions = check_choice(self, "positions", positions, POSITIONS)
 
-    def build(self, input_shape: tuple = ()) -> None:
+    def build(self, ids_shape: tuple = ()) -> None:
         self.table = self.add_weight(
             shape=(self.vocabulary_size, self.dim),
             initializer=keras.initializers.RandomNormal(stddev=self.dim**-0.5),
@@ -114,8 +114,8 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
                 "Shorten the sequence, or build the model with a larger length."
             )
 
-    def compute_output_shape(self, input_shape: tuple, position_shape: tuple | None = None) -> tuple:
-        return (*input_shape, self.dim)
+    def compute_output_shape(self, ids_shape: tuple, position_shape: tuple | None = None) -> tuple:
+        return (*ids_shape, self.dim)
 
     def get_config(self) -> dict[str, Any]:
         return {

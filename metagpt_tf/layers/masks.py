@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-# Large enough to vanish in a float32 softmax, small enough that two masks added together stay finite.
-MASKED = -1e9
+# Large enough to vanish in a softmax; two of them added together still fit float16, to which Keras casts what enters a layer
+# under mixed precision.
+MASKED = -3e4
 
 
 def padding_mask(keep: Any) -> Any:
-    """Turn a boolean "is a real token" map into an additive mask over keys, `(1 − keep) · −1e9`.
+    """Turn a boolean "is a real token" map into an additive mask over keys, `(1 − keep) · −3e4`.
 
     Args:
         keep: `(B, S)` bool, True where the token counts.
@@ -21,7 +22,7 @@ def padding_mask(keep: Any) -> Any:
     Example:
 
     >>> padding_mask(np.array([[True, False]])).numpy().tolist()
-    [[[[-0.0, -1000000000.0]]]]
+    [[[[-0.0, -30000.0]]]]
     """
     return (1.0 - ops.cast(keep, "float32"))[:, None, None, :] * MASKED
 
@@ -35,11 +36,11 @@ def causal_mask(length: int) -> np.ndarray:
         length: int, T.
 
     Returns:
-        `(1, 1, T, T)` float32, 0 on and below the diagonal, -1e9 above.
+        `(1, 1, T, T)` float32, 0 on and below the diagonal, -3e4 above.
 
     Example:
 
     >>> causal_mask(2)[0, 0].tolist()
-    [[0.0, -1000000000.0], [0.0, 0.0]]
+    [[0.0, -30000.0], [0.0, 0.0]]
     """
     return np.triu(np.full((length, length), MASKED, "float32"), 1)[None, None]

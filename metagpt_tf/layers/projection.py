@@ -101,13 +101,14 @@ def matmul_last_axis(x: Any, kernel: Any, transpose: bool = False) -> Any:
     kernel = ops.convert_to_tensor(kernel)
     if transpose:
         kernel = ops.transpose(kernel)
+    flat = merge_axes(x) if len(x.shape) > 2 else x
     if _SHARED_LAYOUT.get():
         # Axes are added by expanding and removed by reshaping: the gradient of indexing has no LiteRT form.
-        stacked = ops.matmul(ops.expand_dims(x, 0) if len(x.shape) == 2 else x, ops.expand_dims(kernel, 0))
-        return ops.reshape(stacked, (-1, kernel.shape[-1])) if len(x.shape) == 2 else stacked
-    if len(x.shape) == 2:
-        return ops.matmul(x, kernel)
-    return restore_axes(ops.matmul(merge_axes(x), kernel), x)
+        y = ops.matmul(ops.expand_dims(flat, 0), ops.expand_dims(kernel, 0))
+        y = ops.reshape(y, (-1, kernel.shape[-1]))
+    else:
+        y = ops.matmul(flat, kernel)
+    return restore_axes(y, x)
 
 
 def merge_axes(x: Any) -> Any:

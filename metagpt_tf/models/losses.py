@@ -61,6 +61,7 @@ class MaskedCrossentropy(keras.losses.Loss):
     Args:
         label_smoothing: float in [0, 1), ε; default 0.
         pad_id: int, label of padding; default 0.
+        name: str, key in the logs.
 
     Call arguments:
         y_true: `(B, T)` int32 labels.
@@ -115,6 +116,7 @@ class _TokenMean(keras.metrics.Mean):
         self.pad_id = pad_id
 
     def token_values(self, y_true: Any, y_pred: Any) -> Any:
+        """What is averaged: one float32 for each token, `(B, T)`."""
         raise NotImplementedError(f"{type(self).__name__} must define token_values(y_true, y_pred).")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -88,11 +88,11 @@ def test_the_same_seed_gives_the_same_run(name: str) -> None:
     def run(seed: int) -> list[np.ndarray]:
         learner = compiled(mlp(seed=seed), algorithm(name), optimizer=keras.optimizers.Adam(0.01))
         learner.fit(waves(seed=seed), verbose=0)
-        return [*weights_of(learner), learner.adapt(support())]
+        return weights_of(learner)
 
     first = run(1)
     assert largest_difference(first, run(1)) == 0
-    assert largest_difference(first[:-1], run(2)[:-1]) > 1e-3
+    assert largest_difference(first, run(2)) > 1e-3
 
 
 @every_algorithm
@@ -108,15 +108,12 @@ def test_fit_moves_the_model_and_logs_what_it_should(name: str) -> None:
 
 @every_algorithm
 def test_vectorized_equals_sequential(name: str) -> None:
-    """Losses of a step, of `evaluate`, and every weight after the step."""
+    """The logs of a step, and every weight after it."""
     results = []
     for form in ("vectorized", "sequential"):
         learner = compiled(mlp(), algorithm(name), task_parallelism=form, metrics=["mae"])
-        logs = learner.fit(waves(batches=1), verbose=0).history
-        scores = learner.evaluate(waves(seed=3), verbose=0, return_dict=True)
-        results.append(
-            (weights_of(learner), {**{k: v[0] for k, v in logs.items()}, **{f"val_{k}": scores[k] for k in scores}})
-        )
+        history = learner.fit(waves(batches=1), verbose=0).history
+        results.append((weights_of(learner), {key: values[0] for key, values in history.items()}))
     (first, first_logs), (second, second_logs) = results
     assert largest_difference(first, second) < 1e-5
     assert first_logs == pytest.approx(second_logs, abs=1e-5)
@@ -155,6 +152,7 @@ def test_loss_scaling_follows_the_models_own_policy() -> None:
 CONTINUE = """
 import sys
 import keras, numpy as np
+import metagpt_tf.layers  # registers the model's own layer
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks import Sinusoid
 
