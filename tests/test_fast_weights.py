@@ -97,3 +97,42 @@ class TestState:
         (tmp_path / "file").write_text("")
         with pytest.raises(OSError, match="Cannot write"):
             State.of([1], "all").save(tmp_path / "file" / "s.npz")
+
+    def test_numpy_files_lose_the_scope_but_not_the_values(self, tmp_path):
+        np.save(tmp_path / "s.npy", State.of([1, 2], "head"))
+        loaded = np.load(tmp_path / "s.npy")
+        assert getattr(loaded, "scope", None) is None and loaded.tolist() == [1.0, 2.0]
+        assert State.of(loaded, "head").scope == "head"
+
+
+@pytest.mark.parametrize("scope", ["all", "head", "norm_bias"])
+def test_the_initial_state_is_the_present_weights(plain, scope):
+    layout = FastWeights(plain, scope)
+    state = layout.initial_state()
+    assert state.scope == scope and state.shape == (layout.size,)
+    for variable, part in layout.mapping(np.asarray(state)):
+        np.testing.assert_array_equal(variable.numpy(), part)
+
+
+def test_a_mapping_stands_in_for_the_variables(plain):
+    layout, x = FastWeights(plain, "head"), np.ones((4, 2), "float32")
+    kernel, bias = (np.full(shape, value, "float32") for shape, value in zip(layout.shapes, (0.0, 7.0), strict=True))
+    before = plain(x).numpy()
+    with keras.StatelessScope(state_mapping=layout.mapping(layout.pack([kernel, bias]))):
+        np.testing.assert_array_equal(plain(x), 7.0)
+    np.testing.assert_array_equal(plain(x), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:-1], r"has shape \(\d+,\); received \(\d+,\).*model and scope that made it"),
+        (lambda s: s[None], r"received \(1, \d+\)"),
+        (lambda s: np.where(np.arange(s.size) < 2, np.inf, s), "holds 2 values that are not finite"),
+    ],
+)
+def test_a_state_that_does_not_fit(model, change, message):
+    layout = FastWeights(model, "head")
+    assert layout.check(list(layout.initial_state())).dtype == np.float32
+    with pytest.raises(ValueError, match=message):
+        layout.check(change(layout.initial_state()))

@@ -14,7 +14,7 @@ from metagpt_tf.models import cosine_annealing
 from metagpt_tf.tasks import TaskDistribution, pooled_examples
 
 STEPS = (0, 1, 3, 5)
-MULTIPLIERS = (0.25, 0.5, 1.0, 2.0, 4.0)
+MULTIPLIERS = (0.3, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Plan:
     meta_batch_size: int = 4
     k_shot: int = 8
     n_query: int = 8
-    warm_steps: int = 260
-    meta_steps: int = 36
+    warm_steps: int = 200
+    meta_steps: int = 26
     plain_rate: float = 2e-3
     meta_rate: float = 5e-4
     validation_batches: int = 2
-    test_batches: int = 5
+    test_batches: int = 4
     seed: int = 0
 
     def meta_evaluations(self, inner_steps: int) -> float:

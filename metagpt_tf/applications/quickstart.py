@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from metagpt_tf.applications.code import (
     define_meta_gpt_code_model,
-    evaluate_code_model,
     load_code_data,
     preprocess_code_data,
 )
@@ -37,7 +36,6 @@ class Quickstart:
         before, after: what the model wrote for the prompt, without and with adaptation.
         saved_model, litert, figure: where the exports and the picture lie.
         parity: comparison of the exports with Keras.
-        figures: quality on held-out tasks before and after (see `evaluate_code_model`).
         seconds: how long it all took.
     """
 
@@ -52,7 +50,6 @@ class Quickstart:
     litert: Path
     figure: Path
     parity: ParityReport
-    figures: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +64,6 @@ class Quickstart:
             "gradient_evaluations": comparison.gradient_evaluations,
             "held_out_episodes": len(comparison.meta),
             "task": self.task,
-            "evaluation": self.figures,
             "parity": self.parity.to_dict(),
             "seconds": self.seconds,
         }
@@ -96,16 +92,13 @@ def run_quickstart(
     keras.utils.set_random_seed(seed)
     report("reading Python functions; a task is a module or package, whole tasks are held out")
     data = load_code_data(data_path)
-    prepared = preprocess_code_data(
-        data, meta_batch_size=plan.meta_batch_size, k_shot=plan.k_shot, n_query=plan.n_query, num_batches={"test": 1}
-    )
+    tasks = preprocess_code_data(data, k_shot=plan.k_shot, n_query=plan.n_query)["tasks"]
     learner = define_meta_gpt_code_model()
-    comparison = compare_with_plain_twin(learner, prepared["tasks"], plan, report, callbacks)
+    comparison = compare_with_plain_twin(learner, tasks, plan, report, callbacks)
 
     report("adapting to functions of a held-out package, generating one function before and after")
     learner.compile("adam")
-    shown = show_one_task(learner, prepared["tasks"], plan, seed)
-    figures = evaluate_code_model(learner, prepared["test"], parse_prompts=plan.n_query)
+    shown = show_one_task(learner, tasks, plan, seed)
 
     report("exporting SavedModel and LiteRT, comparing both with Keras")
     saved_model = export_saved_model(learner, output / "saved_model")
@@ -123,7 +116,6 @@ def run_quickstart(
         litert=litert,
         figure=figure,
         parity=parity,
-        figures=figures,
         seconds=time.perf_counter() - began,
         **{name: shown[name] for name in names},
     )

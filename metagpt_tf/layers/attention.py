@@ -124,7 +124,9 @@ class MultiHeadAttention(keras.layers.Layer):
         scores = ops.cast(scores, "float32")
         if mask is not None:
             scores = scores + ops.cast(mask, "float32")
-        weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+        # One key gets all the attention; Keras warns of a softmax over one number.
+        weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
+        weights = ops.cast(weights, self.compute_dtype)
         mixed = ops.matmul(self.dropout_layer(weights, training=training), values)
         merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.width))
         return restore_axes(self.output_projection(merged), query), weights

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-# Large enough to vanish in a softmax; two of them added together still fit float16, to which Keras casts what enters a layer
-# under mixed precision.
+# Large enough to vanish in a softmax; two of them added together still fit float16, to which Keras casts what enters a
+# layer under mixed precision.
 MASKED = -3e4
 
 

@@ -182,6 +182,20 @@ class AdaptingModel(keras.Model):
 
     # ---------------------------------------------------------------- saving
 
+    def _seeds(self) -> list[keras.Variable]:
+        """States of the model's random seeds (dropout)."""
+        return [v for v in self.model.non_trainable_variables if v.path.endswith("seed_generator_state")]
+
+    def save_own_variables(self, store: Any) -> None:
+        # Keras leaves seeds out of its files; without them a resumed run would draw the first epochs' masks again.
+        for index, seed in enumerate(self._seeds()):
+            store[f"seed_{index}"] = seed.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        for index, seed in enumerate(self._seeds()):
+            if f"seed_{index}" in store:
+                seed.assign(store[f"seed_{index}"])
+
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {

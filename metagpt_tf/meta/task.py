@@ -22,7 +22,8 @@ class FunctionLoss(keras.losses.Loss):
 
     Example:
 
-    >>> float(FunctionLoss(lambda y_true, y_pred: abs(y_true - y_pred))([0.0, 2.0], [1.0, 1.0]))
+    >>> loss = FunctionLoss(lambda y_true, y_pred: abs(y_true - y_pred))
+    >>> float(loss(keras.ops.array([0.0, 2.0]), keras.ops.array([1.0, 1.0])))
     1.0
     """
 
@@ -55,6 +56,28 @@ def scalar_loss(loss: Any) -> LossFunction:
     """
     resolved = keras.losses.get(loss)
     return resolved if isinstance(resolved, keras.losses.Loss) else FunctionLoss(resolved)
+
+
+def task_mean(loss: LossFunction, y_true: Any, y_pred: Any) -> tf.Tensor:
+    """The mean loss `()` float32 of one task, wherever it runs.
+
+    Under `tf.distribute`, Keras divides what a loss object averages by the number of replicas. A task's rows all lie on
+    one replica, so that its inner steps would be shorter by that factor: it is taken back here.
+    """
+    value = tf.cast(loss(y_true, y_pred), tf.float32)
+    value = value if value.shape.rank == 0 else tf.reduce_mean(value)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return value * replicas if replicas > 1 and _keras_divided(loss, y_true, y_pred) else value
+
+
+def _keras_divided(loss: LossFunction, y_true: Any, y_pred: Any) -> bool:
+    """Whether `Loss.__call__` has averaged, and so divided: it does neither for other reductions, nor to a scalar."""
+    if not isinstance(loss, keras.losses.Loss) or type(loss).__call__ is not keras.losses.Loss.__call__:
+        return False
+    if loss.reduction not in ("sum_over_batch_size", "mean", "mean_with_sample_weight"):
+        return False
+    y_true, y_pred = tf.nest.map_structure(lambda t: keras.ops.convert_to_tensor(t, loss.dtype), (y_true, y_pred))
+    return loss.call(y_true, y_pred).shape.rank > 0
 
 
 class TaskModel:
@@ -99,8 +122,7 @@ class TaskModel:
             outputs = self.model(self.inputs(x, y), training=self.training)
             penalties = [tf.reduce_sum(tf.cast(p, tf.float32)) for p in self.model.losses]
         self.non_trainable = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
-        loss = tf.cast(self.loss(y, outputs), tf.float32)
-        loss = loss if loss.shape.rank == 0 else tf.reduce_mean(loss)
+        loss = task_mean(self.loss, y, outputs)
         return (tf.add_n([loss, *penalties]) if penalties else loss), outputs
 
     def loss_on(self, x: Any, y: Any) -> LossOfWeights:

@@ -1,7 +1,7 @@
 """From strings to strings: batching, compiled decoding per shape, and streaming."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -113,7 +113,7 @@ class TextGenerator:
         return self._compiled[key]
 
     def _prompts(self, prompt: str | Sequence[str]) -> list[str]:
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        prompts = [prompt] if isinstance(prompt, str) or not isinstance(prompt, Iterable) else list(prompt)
         if not prompts or not all(isinstance(p, str) for p in prompts):
             raise ValueError(f"generate needs a string or a non-empty list of strings, received {prompt!r}.")
         return prompts

@@ -38,11 +38,21 @@ def compare(run: Callable[[Any], Any], first: np.ndarray, second: np.ndarray) ->
     return np.abs(values(run(first)) - values(run(second))).max(axis=-1)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 @pytest.mark.parametrize("name", SELF)
-def test_padding_in_the_sequence(name: str):
-    layer = built(CASES[name])
+def test_padding_in_the_sequence(name: str, policy: str):
+    layer = built(CASES[name], dtype=policy)
     difference = compare(lambda x: layer(x, attention_mask=padding_mask(KEEP)), X, changed(X, OTHER, KEEP))
     assert_only(difference, ~KEEP)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", ["self_attention", "encoder"])
+def test_two_masks_and_nothing_to_see_stay_finite(name: str, policy: str):
+    """Keras casts masks to the compute dtype on their way in; the sum of two must not become infinite there."""
+    layer = built(CASES[name], dtype=policy)
+    mask = padding_mask(np.zeros((B, T), bool)) + causal_mask(T)
+    assert np.isfinite(values(layer(X, attention_mask=mask))).all()
 
 
 @pytest.mark.parametrize("name", SELF)

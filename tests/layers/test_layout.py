@@ -25,9 +25,9 @@ def test_kernels_are_of_rank_three_inside_the_block_only():
     for x in (noise(4, 6), noise(2, 4, 6)):
         with shared_weight_layout():
             inside = operations(FeedForward(8), x)
-        assert "MatMul" not in inside and inside.count("BatchMatMulV2") == 5
+        assert "MatMul" not in inside and inside.count("BatchMatMulV2") >= 5  # 2 forward, 3 or 4 backward
         outside = operations(FeedForward(8), x)
-        assert "BatchMatMulV2" not in outside and outside.count("MatMul") == 5
+        assert "BatchMatMulV2" not in outside and outside.count("MatMul") >= 5
 
 
 def test_the_layout_ends_with_its_block_even_after_an_error():

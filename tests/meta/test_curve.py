@@ -56,6 +56,6 @@ def test_best_rate_finds_the_lowest_end() -> None:
 
 
 def test_a_rate_that_blows_up_is_never_the_best() -> None:
-    best, finals = best_rate(AdaptationCurve(fitted(), (40,)), waves(), (1e6, 1.0))
+    best, finals = best_rate(AdaptationCurve(fitted(), (12,)), waves(), (1e7, 1.0))
     assert best == 1.0
     assert finals[0] == np.inf and np.isfinite(finals[1])
