@@ -79,6 +79,14 @@ def test_a_row_of_nothing_but_padding_stays_finite(pair):
     assert np.isfinite(values(output)).all()
 
 
+def test_a_single_key_gets_all_the_attention(pair):
+    """Without Keras's warning of a softmax over one number, which is an error in these tests."""
+    output, weights = pair[0](X, MEMORY[:, :1], return_weights=True)
+    np.testing.assert_array_equal(values(weights), 1.0)
+    expected = pair[0].output_projection(pair[0].value_projection(MEMORY[:, :1]))
+    np.testing.assert_allclose(values(output), np.repeat(values(expected), T, axis=1), atol=1e-5)
+
+
 @pytest.mark.parametrize("low_rank", [0, 2])
 def test_cached_steps_equal_the_causal_pass(low_rank: int):
     layer = MultiHeadAttention(H, low_rank=low_rank)
