@@ -82,6 +82,6 @@ class Registry(Generic[T]):
         if isinstance(identifier, tuple(self._classes.values())):
             return cast(T, identifier)
         raise TypeError(
-            f"Expected a {self.kind}: a name ({', '.join(self.names())}), its config or an object. "
+            f"Expected {self.kind}: a name ({', '.join(self.names())}), its config or an object. "
             f"Received {identifier!r} of type {type(identifier).__name__}."
         )

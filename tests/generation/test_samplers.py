@@ -141,7 +141,7 @@ def test_names():
     assert type(get("random")) is type(get("temperature")) is Random
     with pytest.raises(ValueError, match=r"Unknown sampler 'topk'\. Did you mean 'top_k'"):
         get("topk")
-    with pytest.raises(TypeError, match="Expected a sampler"):
+    with pytest.raises(TypeError, match="Expected sampler"):
         get(3.0)
 
 

@@ -1,9 +1,20 @@
 """Encoder and decoder against their formulas, written with the library's smaller layers."""
 
+import keras
 import numpy as np
 import pytest
 
-from metagpt_tf.layers import Decoder, DecoderLayer, Encoder, EncoderLayer, Residual, causal_mask, padding_mask
+from metagpt_tf.layers import (
+    Decoder,
+    DecoderLayer,
+    Encoder,
+    EncoderLayer,
+    FeedForward,
+    MultiHeadAttention,
+    Residual,
+    causal_mask,
+    padding_mask,
+)
 
 from .arrays import noise, randomise, values
 
@@ -95,6 +106,28 @@ def test_cached_steps_equal_the_causal_pass(norm: str, low_rank: int):
         steps.append(values(output))
     expected = decoder(X, MEMORY, self_mask=causal_mask(T), cross_mask=CROSS_MASK)
     np.testing.assert_allclose(np.concatenate(steps, axis=1), values(expected), atol=1e-5)
+
+
+def layers_in(owner) -> list[keras.layers.Layer]:
+    return [value for value in vars(owner).values() if isinstance(value, keras.layers.Layer)]
+
+
+@pytest.mark.parametrize("stack", [Encoder, Decoder])
+def test_arguments_reach_every_sub_layer(stack: type):
+    made = stack(2, H, 12, dropout=0.3, norm="post", activation="gelu", low_rank=2, dtype="mixed_bfloat16")
+    made.build((None, T, D))
+    parts = [part for layer in made.layers for part in layers_in(layer)]
+    given = {
+        MultiHeadAttention: {"num_heads": H, "dropout": 0.3, "low_rank": 2},
+        FeedForward: {"hidden_dim": 12, "activation": "gelu", "dropout": 0.0},
+        Residual: {"norm": "post", "dropout": 0.3},
+    }
+    assert len(parts) == 2 * (4 if stack is Encoder else 6)
+    for part in parts:
+        config = part.get_config()
+        assert {name: config[name] for name in given[type(part)]} == given[type(part)]
+        assert {leaf.dtype_policy.name for leaf in [part, *layers_in(part)]} == {"mixed_bfloat16"}
+        assert part.dropout_layer.rate == given[type(part)]["dropout"]
 
 
 def test_every_layer_of_a_stack_learns_its_own_weights():

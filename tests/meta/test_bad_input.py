@@ -141,7 +141,7 @@ def test_unknown_algorithm(name: str, closest: str) -> None:
 
 
 def test_other_constructor_arguments() -> None:
-    with pytest.raises(TypeError, match="Expected a algorithm: a name .* of type int"):
+    with pytest.raises(TypeError, match="Expected algorithm: a name .* of type int"):
         MetaLearner(mlp(), 3)
     with pytest.raises(ValueError, match="Unknown task_parallelism 'vectorised'. Did you mean 'vectorized'"):
         MetaLearner(mlp(), "maml", task_parallelism="vectorised")

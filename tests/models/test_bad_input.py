@@ -115,7 +115,7 @@ def test_unknown_sampler_suggests_a_known_one(writer, name: str, near: str):
 
 
 def test_no_sampler(writer):
-    with pytest.raises(TypeError, match="Expected a sampler: a name .* Received 3 of type int"):
+    with pytest.raises(TypeError, match="Expected sampler: a name .* Received 3 of type int"):
         writer.generate("a", sampler=3)
 
 
