@@ -99,16 +99,23 @@ class Projection(keras.layers.Layer):
 def matmul_last_axis(x: Any, kernel: Any, transpose: bool = False) -> Any:
     """`(…, D)` times `(D, F)`, or times the transpose of `(F, D)`, in the layout in force (`shared_weight_layout`)."""
     kernel = ops.convert_to_tensor(kernel)
-    if transpose:
-        kernel = ops.transpose(kernel)
     flat = merge_axes(x) if len(x.shape) > 2 else x
     if _SHARED_LAYOUT.get():
-        # Axes are added by expanding and removed by reshaping: the gradient of indexing has no LiteRT form.
-        y = ops.matmul(ops.expand_dims(flat, 0), ops.expand_dims(kernel, 0))
-        y = ops.reshape(y, (-1, kernel.shape[-1]))
+        y = _shared_product(flat, kernel, transpose)
     else:
-        y = ops.matmul(flat, kernel)
+        y = ops.matmul(flat, ops.transpose(kernel) if transpose else kernel)
     return restore_axes(y, x)
+
+
+def _shared_product(flat: Any, kernel: Any, transpose: bool) -> Any:
+    # Axes are added by expanding and removed by reshaping: the gradient of indexing has no LiteRT form.
+    kernel = ops.expand_dims(kernel, 0)
+    if transpose:
+        # (E xᵀ)ᵀ and not x Eᵀ: a converter would keep the transposed constant beside the embedding itself.
+        y = ops.transpose(ops.matmul(kernel, ops.expand_dims(ops.transpose(flat), 0)), (0, 2, 1))
+    else:
+        y = ops.matmul(ops.expand_dims(flat, 0), kernel)
+    return ops.reshape(y, (-1, y.shape[-1]))
 
 
 def merge_axes(x: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.export import LiteRTRunner, export_litert
-from metagpt_tf.export.litert import without_tensor_names
+from metagpt_tf.export.litert import without_ballast
 from metagpt_tf.meta import CAVIA, MetaLearner, MetaSGD
 
 from .conftest import LENGTH, K, small_learner, small_model, support
@@ -75,9 +75,9 @@ def test_weights_are_stored_once(tmp_path):
     assert path.stat().st_size <= 1.1 * 4 * learner.model.count_params()
 
 
-def test_dropping_names_changes_no_answer(litert):
+def test_dropping_ballast_twice_changes_nothing(litert):
     content = litert.read_bytes()
-    assert without_tensor_names(content) == content or len(without_tensor_names(content)) <= len(content)
+    assert without_ballast(content) == content or len(without_ballast(content)) <= len(content)
     assert set(LiteRTRunner(litert)._runners) == {"adapt", "generate"}
 
 
