@@ -31,9 +31,11 @@ class Registry(Generic[T]):
     Example:
 
     >>> samplers = Registry("sampler")
-    >>> @samplers.register("greedy")
-    ... class Greedy: ...
-    >>> isinstance(samplers.get("greedy"), Greedy)
+    >>> @samplers.register("example")
+    ... class Example:
+    ...     def get_config(self):
+    ...         return {}
+    >>> isinstance(samplers.get("example"), Example)
     True
     """
 

@@ -23,6 +23,7 @@ from metagpt_tf.export import ParityReport, export_litert, export_saved_model, p
 from metagpt_tf.fast_weights import State
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.saving import load_model
 
 console = Console()
 
@@ -131,21 +132,6 @@ def bench(arguments: Namespace) -> int:
     _print_figures(f"{arguments.preset}, {arguments.length} + {arguments.length} tokens", figures)
     _write_json(arguments.json, figures)
     return EXIT_OK
-
-
-def load_model(path: str) -> keras.Model:
-    """A `.keras` file of ours, verified to hold a model.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a `.keras` file, or a damaged one.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no model file at {path}. 'metagpt-tf train --output {path}' writes one.")
-    try:
-        return keras.models.load_model(path)
-    except Exception as error:  # a damaged file fails in many ways: zip, JSON, HDF5, Keras
-        raise ValueError(f"{path} is not a readable .keras file ({type(error).__name__}: {error}).") from error
 
 
 def load_learner(path: str) -> MetaLearner:

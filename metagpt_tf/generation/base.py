@@ -6,7 +6,6 @@ Axes: B batch, V vocabulary.
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.registry import Registry
@@ -14,13 +13,15 @@ from metagpt_tf.registry import Registry
 registry: Registry["Sampler"] = Registry("sampler")
 get = registry.get
 
-TINY = float(np.finfo("float32").tiny)
+RESOLUTION = 2**23  # uniform numbers apart by this much are exact in float32, and none of them is 0 or 1
 
 
 def gumbel(shape: tf.Tensor | tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     """Standard Gumbel noise, `-log(-log(u))` with u uniform in (0, 1), a pure function of `seed` ((2,) int32)."""
-    # tiny instead of 0: log(0) would turn the only kept token of a row into -inf, and argmax would fall on token 0.
-    return -tf.math.log(-tf.math.log(tf.random.stateless_uniform(shape, seed, minval=TINY)))
+    # Drawn as integers: XLA makes other floats than the kernels from the same seed, but the same integers.
+    bits = tf.random.stateless_uniform(shape, seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    uniform = (tf.cast(tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32)), tf.float32) + 0.5) / RESOLUTION
+    return -tf.math.log(-tf.math.log(uniform))
 
 
 def require(good: bool, owner: object, name: str, value: Any, expected: str) -> None:

@@ -172,6 +172,7 @@ class MetaLearner(AdaptingModel):
     # AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors here.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
+        """One outer step on a meta-batch of episodes; returns the logs."""
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -189,6 +190,7 @@ class MetaLearner(AdaptingModel):
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
+        """Adapt to each episode of a meta-batch and score it; returns the logs."""
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         results = map_tasks(self.task_parallelism, lambda task: self._run_task(weights, task, training=False), episodes)

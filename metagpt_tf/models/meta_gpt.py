@@ -1,13 +1,11 @@
 """MetaGPT: the encoder-decoder Transformer that generates text and is built to be adapted."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from metagpt_tf import tokenizers
-from metagpt_tf.generation import decode
 from metagpt_tf.layers import (
     ContextTokens,
     Decoder,
@@ -19,9 +17,9 @@ from metagpt_tf.layers import (
 )
 from metagpt_tf.layers.arguments import check_at_least
 from metagpt_tf.layers.masks import MASKED
+from metagpt_tf.models.generating import Generating
 from metagpt_tf.models.presets import preset_config
 from metagpt_tf.models.teacher_forcing import TeacherForced
-from metagpt_tf.models.text_generation import TextGenerator
 
 CONFIG = (
     *("source_length", "target_length", "dim", "num_heads", "num_layers", "hidden_dim", "dropout", "norm"),
@@ -30,7 +28,7 @@ CONFIG = (
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class MetaGPT(TeacherForced):
+class MetaGPT(Generating, TeacherForced):
     """Encoder-decoder Transformer from text to text, with adaptation points for meta-learning.
 
     `p(y | x) = Π_t p(y_t | y_<t, Encoder(x))`. Train it plainly with `fit(source, target)`, or meta-train it with
@@ -113,7 +111,6 @@ class MetaGPT(TeacherForced):
         self.decoder = Decoder(*stack, name="decoder", dtype=self.dtype_policy)
         self.head = TokenHead(vocabulary_size, tied=tie_embeddings, name="head", dtype=self.dtype_policy)
         self.input_dropout = keras.layers.Dropout(dropout, name="input_dropout", dtype=self.dtype_policy)
-        self.text_generator = TextGenerator(self)
         self.build()
 
     def _check_sizes(self) -> None:
@@ -192,64 +189,6 @@ class MetaGPT(TeacherForced):
         shape = (batch_size, self.num_heads, max_length, self.dim // self.num_heads)
         empty = ops.zeros(shape, self.compute_dtype)
         return self.decoder.project_memory(memory), memory_mask, [(empty, empty)] * self.num_layers
-
-    def generate_ids(
-        self, source: Any, max_length: int, sampler: Any = "greedy", seed: Any = (0, 0), **options: Any
-    ) -> Any:
-        """Generate inside a graph, ids `(B, S)` int32 to `(B, max_length)` int32; options as in `generation.decode`."""
-        batch_size = source.shape[0] if source.shape[0] is not None else ops.shape(source)[0]
-        return decode(
-            self.decode_step,
-            self.start_cache(source, batch_size, max_length),
-            batch_size,
-            bos_id=self.tokenizer.bos_id,
-            eos_id=self.tokenizer.eos_id,
-            pad_id=self.tokenizer.pad_id,
-            max_length=max_length,
-            sampler=sampler,
-            seed=seed,
-            **options,
-        )
-
-    def generate(
-        self,
-        prompt: str | Sequence[str],
-        state: Any = None,
-        max_length: int | None = None,
-        sampler: Any = "greedy",
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
-        stream: bool = False,
-        truncate: bool = False,
-        scope: str | None = None,
-    ) -> str | list[str] | Iterator[str]:
-        """Generate text from text.
-
-        Args:
-            prompt: str, a source, or a list of them.
-            state: what a task taught (`MetaLearner.adapt`), `(P,)` float32; `None` (default) for the model as it is.
-            max_length: int, most tokens to generate; `None` (default) for the model's `target_length`.
-            sampler: name or object (`metagpt_tf.generation`), default `"greedy"`.
-            seed: int, makes sampling repeatable; `None` (default) draws a new one.
-            stop: a string, or strings, at which the text ends; they are not part of the result.
-            stream: bool, return an iterator over pieces of text instead (one prompt only).
-            truncate: bool, cut prompts that are too long instead of refusing them.
-            scope: scope of `state`, needed only when the state has lost it.
-
-        Returns:
-            A string for a string, a list for a list.
-
-        Raises:
-            ValueError: no prompt or one that is too long, a length the model does not have, an unknown sampler, a state
-                of another model or without a scope.
-
-        Example:
-
-        >>> model = MetaGPT(source_length=16, target_length=16, dim=8, num_heads=2, num_layers=1)
-        >>> len(model.generate(["ab", "c"], max_length=4, sampler="top_k", seed=1))
-        2
-        """
-        return self.text_generator.generate(prompt, state, max_length, sampler, seed, stop, stream, truncate, scope)
 
     def _score(self, x: Any) -> Any:
         return self.head(x, self.embedding.table) if self.tie_embeddings else self.head(x)

@@ -36,6 +36,7 @@ class TextGenerator:
         stream: bool,
         truncate: bool,
         scope: str | None,
+        jit_compile: bool,
     ) -> str | list[str] | Iterator[str]:
         """See `MetaGPT.generate`."""
         prompts, stop = self._prompts(prompt), self._stops(stop)
@@ -49,13 +50,15 @@ class TextGenerator:
             if len(prompts) != 1:
                 raise ValueError(f"stream=True generates from one prompt at a time, received {len(prompts)}.")
             return self._stream(source, vector, fast, length, sampler, seeds, stop)
-        ids = self._function(fast, length, sampler, stop)(tf.constant(source), vector, seeds).numpy()
+        ids = self._function(fast, length, sampler, stop, jit_compile)(tf.constant(source), vector, seeds).numpy()
         texts = [cut(self.model.tokenizer.decode(row), stop) for row in ids]
         return texts[0] if isinstance(prompt, str) else texts
 
-    def _function(self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...]) -> Any:
+    def _function(
+        self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...], jit_compile: bool
+    ) -> Any:
         """The compiled decode loop; tf.function keeps one graph for each shape of the source."""
-        key = (fast.scope if fast else None, length, _identity(sampler), stop)
+        key = (fast.scope if fast else None, length, _identity(sampler), stop, jit_compile)
         if key not in self._compiled:
             stops = self._stop_ids(stop)
 
@@ -63,7 +66,7 @@ class TextGenerator:
                 with keras.StatelessScope(state_mapping=[] if fast is None else fast.mapping(state)):
                     return self.model.generate_ids(source, length, sampler, seed, stop_sequences=stops)
 
-            self._compiled[key] = tf.function(run, autograph=False)
+            self._compiled[key] = tf.function(run, autograph=False, jit_compile=jit_compile)
         return self._compiled[key]
 
     def _stream(

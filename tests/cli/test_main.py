@@ -102,7 +102,7 @@ def test_failures_say_why(arguments, message, capsys):
 def test_a_damaged_model_file(tmp_path, capsys):
     (tmp_path / "bad.keras").write_bytes(b"PK not a zip")
     assert main(["generate", "x", "--model", str(tmp_path / "bad.keras")]) == EXIT_FAILED
-    assert "not a readable .keras file" in capsys.readouterr().err
+    assert "is not a whole .keras file" in capsys.readouterr().err
 
 
 def test_a_damaged_state_file(trained, tmp_path, capsys):

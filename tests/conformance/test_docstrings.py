@@ -8,16 +8,31 @@ from types import ModuleType
 
 import pytest
 
-import metagpt_tf.fast_weights
+import metagpt_tf.generation
 import metagpt_tf.layers
+import metagpt_tf.meta
 import metagpt_tf.models
+import metagpt_tf.tasks
+import metagpt_tf.tokenizers
 
-ROOMS = (metagpt_tf.layers, metagpt_tf.models)
+ROOMS = (
+    metagpt_tf.generation,
+    metagpt_tf.layers,
+    metagpt_tf.meta,
+    metagpt_tf.models,
+    metagpt_tf.tasks,
+    metagpt_tf.tokenizers,
+)
 MODULES = [
     *(module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")),
-    "metagpt_tf.fast_weights",
+    *("metagpt_tf.fast_weights", "metagpt_tf.registry", "metagpt_tf.saving"),
 ]
-PUBLIC = {name: getattr(room, name) for room in ROOMS for name in room.__all__ if callable(getattr(room, name))}
+PUBLIC = {
+    name: getattr(room, name)
+    for room in (metagpt_tf.layers, metagpt_tf.meta, metagpt_tf.models)
+    for name in room.__all__
+    if callable(getattr(room, name)) and name != "get"
+}
 
 
 def public_methods(module: ModuleType) -> list[str]:
