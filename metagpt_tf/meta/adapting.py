@@ -145,11 +145,12 @@ class AdaptingModel(keras.Model):
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         task = self._task(weights)
         with self._algorithm_scope(weights):
-            start = self.algorithm.start(task.layout.select(task.trainable))
+            support_loss = task.loss_on(x, y)
+            start = self.algorithm.start(task.layout.select(task.trainable), support_loss)
             if rolled:
-                fast = self.algorithm.adapt_rolled(start, task.loss_on(x, y))
+                fast = self.algorithm.adapt_rolled(start, support_loss)
             else:
-                fast, _ = self.algorithm.adapt(start, task.loss_on(x, y), steps, rate_multiplier)
+                fast = self.algorithm.adapt(start, support_loss, steps, rate_multiplier).fast
         return self.layout.pack(fast)
 
     def adapted(self, state: Any) -> AdaptedModel:

@@ -1,16 +1,16 @@
 """What every meta-learning algorithm is: a start, an update rule, and an objective for the outer loop."""
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from metagpt_tf.meta.inner import Adaptation, Carry, LossOfWeights, Weights
+from metagpt_tf.meta.inner_optimizers import get as get_inner_optimizer
 from metagpt_tf.registry import Registry
-
-Weights = list[tf.Tensor]
-LossOfWeights = Callable[[Weights], tf.Tensor]
 
 registry: Registry["Algorithm"] = Registry("algorithm")
 get = registry.get
@@ -19,15 +19,16 @@ get = registry.get
 class Algorithm(keras.layers.Layer):
     """Base of the algorithms: gradient descent on fast weights, `w ← w − α ∇_w L_support(w)`.
 
-    A subclass changes one of three things: where a task starts (`start`), how a step is taken (`update`), or what the
-    outer loop minimises (`objective`). What it meta-learns beside the initialisation are its own Keras weights, made in
-    `build`. Register it with `registry.register("name")`.
+    A subclass changes where a task starts (`start`), how far a step goes (`rates`), what a step is (`step`), what the
+    outer loop minimises (`objective`) or what it does with the gradients (`outer_gradients`). What it meta-learns beside
+    the initialisation are its own Keras weights, made in `build`. Register it with `registry.register("name")`.
 
     Args:
         inner_steps: gradient steps on the support set.
         inner_learning_rate: α.
         scope: which weights a task adapts (see `metagpt_tf.fast_weights.scope_variables`).
         first_order: ignore how the inner gradients depend on the initialisation.
+        inner_optimizer: `"sgd"`, `"momentum"`, `"adam"`, or an object; each task starts it afresh.
 
     Raises:
         ValueError: a number of steps that is negative or not whole, or a rate that is not positive.
@@ -35,8 +36,8 @@ class Algorithm(keras.layers.Layer):
     Example:
 
     >>> algorithm = Algorithm(inner_steps=2, inner_learning_rate=0.25)
-    >>> fast, loss = algorithm.adapt([tf.constant(4.0)], lambda w: w[0] ** 2)
-    >>> float(fast[0]), float(loss)
+    >>> run = algorithm.adapt([tf.constant(4.0)], lambda w: w[0] ** 2)
+    >>> float(run.fast[0]), float(run.support_loss)
     (1.0, 4.0)
 
     Reference: Finn et al., 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks".
@@ -48,6 +49,7 @@ class Algorithm(keras.layers.Layer):
         inner_learning_rate: float = 0.01,
         scope: str = "all",
         first_order: bool = False,
+        inner_optimizer: Any = "sgd",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,6 +60,10 @@ class Algorithm(keras.layers.Layer):
         self.inner_learning_rate = inner_learning_rate
         self.scope = scope
         self.first_order = first_order
+        self.inner_optimizer = get_inner_optimizer(inner_optimizer)
+        self._cut = first_order
+
+    # ---------------------------------------------------------------- weights of its own
 
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Make the algorithm's own weights for fast weights of these shapes."""
@@ -70,68 +76,112 @@ class Algorithm(keras.layers.Layer):
             ValueError: other shapes.
         """
 
-    def start(self, weights: Weights) -> Weights:
-        """Fast weights a task begins with, given the meta-learned values of its scope."""
+    # ---------------------------------------------------------------- the inner loop
+
+    def start(self, weights: Weights, support_loss: Any = None) -> Weights:
+        """Fast weights a task begins with.
+
+        Args:
+            weights: the meta-learned values of the scope.
+            support_loss: the task's `TaskLoss`, for algorithms that look at the support set first.
+        """
         return weights
 
-    def update(self, fast: Weights, gradients: Weights, rate_multiplier: Any = 1.0) -> Weights:
-        """One inner step. `rate_multiplier` scales the algorithm's own rates, for tuning them after training."""
-        rate = self.inner_learning_rate * rate_multiplier
-        return [w - tf.cast(rate, w.dtype) * g for w, g in zip(fast, gradients, strict=True)]
+    def begin(self, start: Weights) -> Carry:
+        """What the first inner step is handed."""
+        return Carry(start, self.inner_optimizer.slots(start), 0)
 
-    def objective(self, start: Weights, fast: Weights, query_loss: LossOfWeights) -> tuple[tf.Tensor, tf.Tensor]:
-        """The scalar whose gradient is the meta-gradient, and the query loss after adaptation to log.
+    def rates(self, carry: Carry, gradients: Weights) -> list[Any]:
+        """α for each fast weight, scalars or tensors that broadcast to its shape."""
+        return [self.inner_learning_rate] * len(gradients)
+
+    def step(self, carry: Carry, support_loss: LossOfWeights, rate_multiplier: Any = 1.0) -> tuple[Carry, tf.Tensor]:
+        """One inner step: the new carry, and the support loss before it.
 
         Args:
-            start: fast weights that the task began with.
-            fast: fast weights after the inner loop.
-            query_loss: loss of the query set as a function of fast weights.
+            carry: where the task stands.
+            support_loss: loss of the support set as a function of fast weights.
+            rate_multiplier: factor on the algorithm's own rates, for tuning them after training.
         """
-        loss = query_loss(fast)
-        return loss, loss
+        loss, gradients = self.gradients(carry.weights, support_loss)
+        rates = [tf.cast(rate, tf.float32) * rate_multiplier for rate in self.rates(carry, gradients)]
+        weights, slots = self.inner_optimizer.apply(carry.weights, gradients, rates, carry.slots, carry.index)
+        return Carry(weights, slots, carry.index + 1), loss
 
     def adapt(
-        self, fast: Weights, support_loss: LossOfWeights, steps: int | None = None, rate_multiplier: Any = 1.0
-    ) -> tuple[Weights, tf.Tensor]:
-        """Run the inner loop; differentiable with respect to `fast` unless `first_order`.
+        self, start: Weights, support_loss: LossOfWeights, steps: int | None = None, rate_multiplier: Any = 1.0
+    ) -> Adaptation:
+        """Run the inner loop; differentiable with respect to `start` unless first order.
 
         Args:
-            fast: fast weights to begin with.
+            start: fast weights to begin with.
             support_loss: loss of the support set as a function of fast weights.
             steps: number of steps; `None` for `inner_steps`.
             rate_multiplier: factor on the inner rates.
-
-        Returns:
-            Adapted fast weights, and the support loss seen by the last step (before it; 0 without steps).
         """
-        loss = tf.zeros((), tf.float32)
+        carry = self.begin(start)
+        path, losses = [carry.weights], []
         for _ in range(self.inner_steps if steps is None else steps):
-            fast, loss = self.step(fast, support_loss, rate_multiplier)
-        return fast, loss
+            carry, loss = self.step(carry, support_loss, rate_multiplier)
+            path.append(carry.weights)
+            losses.append(loss)
+        return Adaptation(path, losses)
 
-    def step(self, fast: Weights, support_loss: LossOfWeights, rate_multiplier: Any = 1.0) -> tuple[Weights, tf.Tensor]:
-        """One inner step: new fast weights, and the support loss before it."""
-        loss, gradients = self.gradients(fast, support_loss)
-        return self.update(fast, gradients, rate_multiplier), loss
-
-    def adapt_rolled(self, fast: Weights, support_loss: LossOfWeights) -> Weights:
+    def adapt_rolled(self, start: Weights, support_loss: LossOfWeights) -> Weights:
         """`adapt` as a loop in the graph: a third of the file and of its conversion time, but not differentiable."""
+        first = self.begin([tf.convert_to_tensor(w) for w in start])
+        carry = Carry(first.weights, first.slots, tf.constant(0))
 
-        def body(i: tf.Tensor, weights: Weights) -> tuple[tf.Tensor, Weights]:
-            return i + 1, self.step(weights, support_loss)[0]
+        def body(carry: Carry) -> tuple[Carry]:
+            return (self.step(carry, support_loss)[0],)
 
-        start = (tf.constant(0), [tf.convert_to_tensor(w) for w in fast])
-        return tf.while_loop(lambda i, _: i < self.inner_steps, body, start)[1]
+        return tf.while_loop(lambda c: c.index < self.inner_steps, body, (carry,))[0].weights
 
     def gradients(self, fast: Weights, loss_of: LossOfWeights) -> tuple[tf.Tensor, Weights]:
-        """Loss and its gradients, dense and, for a first-order algorithm, cut off from the outer loop."""
+        """Loss and its gradients, dense and, in first order, cut off from the outer loop."""
         with tf.GradientTape() as tape:
             tape.watch(fast)
             loss = loss_of(fast)
         found = tape.gradient(loss, fast, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         # An embedding's gradient is sparse; neither the update nor vectorized_map takes it so.
         dense = [tf.convert_to_tensor(g) for g in found]
-        return loss, [tf.stop_gradient(g) for g in dense] if self.first_order else dense
+        return loss, [tf.stop_gradient(g) for g in dense] if self._cut else dense
+
+    # ---------------------------------------------------------------- the outer loop
+
+    def objective(
+        self, run: Adaptation, support_loss: LossOfWeights, query_loss: LossOfWeights
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The scalar whose gradient is the meta-gradient, and the query loss after adaptation to log.
+
+        Args:
+            run: the inner loop.
+            support_loss: loss of the support set as a function of fast weights.
+            query_loss: loss of the query set as a function of fast weights; the last call is the one whose predictions
+                the metrics see.
+        """
+        loss = query_loss(run.fast)
+        return loss, loss
+
+    def first_order_now(self) -> tf.Tensor | None:
+        """Whether this outer step is one of first order, `() bool`, where that changes during training."""
+        return None
+
+    @contextmanager
+    def order(self, first: bool) -> Iterator[None]:
+        """Trace in first or second order, whatever the constructor was told."""
+        before, self._cut = self._cut, first
+        try:
+            yield
+        finally:
+            self._cut = before
+
+    def outer_gradients(self, gradients: Weights) -> Weights:
+        """What the outer optimizer is handed in place of the mean gradients over tasks."""
+        return gradients
+
+    def end_outer_step(self) -> None:
+        """Called in the graph after each outer step."""
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -140,6 +190,7 @@ class Algorithm(keras.layers.Layer):
             "inner_learning_rate": self.inner_learning_rate,
             "scope": self.scope,
             "first_order": self.first_order,
+            "inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
         }
 
 

@@ -16,7 +16,8 @@ class ANIL(MAML):
     Use it when tasks differ in what the outputs mean rather than in what the inputs hold: adapting is then far cheaper.
 
     Args:
-        inner_steps, inner_learning_rate, first_order, learn_rate: as in `MAML`.
+        inner_steps, inner_learning_rate, first_order, learn_rate, inner_optimizer, multi_step_loss, include_start,
+            first_order_steps: as in `MAML`.
         scope: what counts as the head.
 
     Raises:

@@ -4,7 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
+from metagpt_tf.meta.algorithm import Algorithm, registry
+from metagpt_tf.meta.inner import Weights
 
 
 @registry.register("cavia")
@@ -38,5 +39,5 @@ class CAVIA(Algorithm):
     ) -> None:
         super().__init__(inner_steps, inner_learning_rate, scope, **kwargs)
 
-    def start(self, weights: Weights) -> Weights:
+    def start(self, weights: Weights, support_loss: Any = None) -> Weights:
         return [tf.zeros_like(w) for w in weights]

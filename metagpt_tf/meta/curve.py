@@ -76,13 +76,9 @@ class AdaptationCurve:
         task = TaskModel(learner.model, learner.task_loss, learner.layout, trainable)
         support = task.loss_on(episode.support_x, episode.support_y)
         query = task.loss_on(episode.query_x, episode.query_y)
-        fast = learner.algorithm.start(learner.layout.select(trainable))
-        losses, done = [], 0
-        for step in self.steps:
-            fast, _ = learner.algorithm.adapt(fast, support, step - done, multiplier)
-            losses.append(query(fast))
-            done = step
-        return tf.stack(losses)
+        start = learner.algorithm.start(learner.layout.select(trainable), support)
+        run = learner.algorithm.adapt(start, support, self.steps[-1], multiplier)
+        return tf.stack([query(run.path[step]) for step in self.steps])
 
 
 def best_rate(

@@ -14,7 +14,8 @@ class FOMAML(MAML):
 
     Args:
         inner_steps, inner_learning_rate, scope: as in `MAML`.
-        learn_rate: as in `MAML`; the rate has a gradient even so, that of the update `−α g` with g constant.
+        learn_rate, inner_optimizer, multi_step_loss, include_start: as in `MAML`; a rate has a gradient even so, that
+            of the update `−α g` with g constant.
 
     Raises:
         ValueError: as in `MAML`, or `first_order=False`.
@@ -32,7 +33,7 @@ class FOMAML(MAML):
         inner_steps: int = 1,
         inner_learning_rate: float = 0.01,
         scope: str = "all",
-        learn_rate: bool = False,
+        learn_rate: bool | str = False,
         **kwargs: Any,
     ) -> None:
         always_first_order("FOMAML", kwargs)

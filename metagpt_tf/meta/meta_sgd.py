@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from metagpt_tf.meta.algorithm import Algorithm, Weights, registry
+from metagpt_tf.meta.algorithm import Algorithm, registry
+from metagpt_tf.meta.inner import Carry, Weights
 
 
 @registry.register("meta_sgd")
@@ -37,20 +38,19 @@ class MetaSGD(Algorithm):
 
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         first = keras.initializers.Constant(self.inner_learning_rate)
-        self.rates = [
+        self.learned_rates = [
             self.add_weight(shape=shape, initializer=first, name=f"rate_{i}", dtype="float32")
             for i, shape in enumerate(shapes)
         ]
         super().build(shapes)
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        mine = [tuple(rate.shape) for rate in self.rates]
+        mine = [tuple(rate.shape) for rate in self.learned_rates]
         if mine != [tuple(shape) for shape in shapes]:
             raise ValueError(
                 f"These MetaSGD rates are for {len(mine)} weights, {mine[:3]}…; scope {self.scope!r} now picks "
                 f"{len(shapes)}, {list(shapes)[:3]}…. Make a new MetaSGD for another model or other trainable layers."
             )
 
-    def update(self, fast: Weights, gradients: Weights, rate_multiplier: Any = 1.0) -> Weights:
-        rates = [tf.convert_to_tensor(rate) * rate_multiplier for rate in self.rates]
-        return [w - tf.cast(a, w.dtype) * g for w, a, g in zip(fast, rates, gradients, strict=True)]
+    def rates(self, carry: Carry, gradients: Weights) -> list[Any]:
+        return [tf.convert_to_tensor(rate) for rate in self.learned_rates]

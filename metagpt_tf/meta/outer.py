@@ -4,21 +4,24 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from metagpt_tf.meta.algorithm import Algorithm, Weights
+from metagpt_tf.meta.algorithm import Algorithm
 from metagpt_tf.meta.episodes import Fields
+from metagpt_tf.meta.inner import Weights
 from metagpt_tf.meta.task import TaskModel
 
 
 class TaskResult(NamedTuple):
     """What one task hands back: scalars float32, predictions `(Q, …)` or `()` when no metric asks for them.
 
-    Only `objective` can be differentiated.
+    `inner_losses (n + 1,)` are the support loss before each step, and the query loss after the last. Only `objective`
+    can be differentiated.
     """
 
     objective: Any
     loss: Any
     pre_loss: Any
     support_loss: Any
+    inner_losses: Any
     prediction: Any
     pre_prediction: Any
     non_trainable: Any
@@ -33,9 +36,10 @@ def run_task(task: TaskModel, algorithm: Algorithm, episode: Fields, with_predic
         episode: support `(K, …)` and query `(Q, …)` of one task.
         with_predictions: hand back the query predictions.
     """
-    start = algorithm.start(task.layout.select(task.trainable))
+    support_loss = task.loss_on(episode.support_x, episode.support_y)
+    start = algorithm.start(task.layout.select(task.trainable), support_loss)
     pre_loss, before = task.evaluate(start, episode.query_x, episode.query_y)
-    fast, support_loss = algorithm.adapt(start, task.loss_on(episode.support_x, episode.support_y))
+    run = algorithm.adapt(start, support_loss)
     after: list[Any] = []
 
     def query_loss(weights: Weights) -> tf.Tensor:
@@ -43,14 +47,42 @@ def run_task(task: TaskModel, algorithm: Algorithm, episode: Fields, with_predic
         after.append(prediction)
         return loss
 
-    objective, loss = algorithm.objective(start, fast, query_loss)
+    objective, loss = algorithm.objective(run, support_loss, query_loss)
     stop = tf.stop_gradient
     return TaskResult(
         objective,
         stop(loss),
         stop(pre_loss),
-        stop(support_loss),
+        stop(run.support_loss),
+        stop(tf.stack([*run.losses, loss])),
         tf.nest.map_structure(stop, after[-1]) if with_predictions else (),
         tf.nest.map_structure(stop, before) if with_predictions else (),
         task.moved(),
+    )
+
+
+def check_inner_losses(losses: tf.Tensor) -> None:
+    """Stop where a task has diverged, and name it: averaged with the others it would be lost.
+
+    Args:
+        losses: `(M, n + 1)`, each task's support loss before each of n steps, then its query loss.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs and one of them is not finite.
+    """
+    finite = tf.math.is_finite(losses)
+    first = tf.argmax(tf.reshape(tf.cast(~finite, tf.int32), [-1]), output_type=tf.int32)
+    steps = tf.shape(losses)[1]
+    tf.debugging.Assert(
+        tf.reduce_all(finite),
+        [
+            "The loss of a task is not finite. Task of the meta-batch, counted from 0:",
+            first // steps,
+            "inner steps taken before it (the last entry is the query set's):",
+            first % steps,
+            "losses of all tasks:",
+            losses,
+            "Use a smaller inner_learning_rate or a smaller outer rate, clip (clipnorm), or look at that task's data.",
+        ],
+        summarize=64,
     )

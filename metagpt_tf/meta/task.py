@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from metagpt_tf.fast_weights import FastWeights
-from metagpt_tf.meta.algorithm import LossOfWeights, Weights
+from metagpt_tf.meta.inner import Weights
 
 LossFunction = Callable[[Any, Any], Any]
 
@@ -125,9 +125,9 @@ class TaskModel:
         loss = task_mean(self.loss, y, outputs)
         return (tf.add_n([loss, *penalties]) if penalties else loss), outputs
 
-    def loss_on(self, x: Any, y: Any) -> LossOfWeights:
+    def loss_on(self, x: Any, y: Any) -> "TaskLoss":
         """The loss on `(x, y)` as a function of fast weights."""
-        return lambda fast: self.evaluate(fast, x, y)[0]
+        return TaskLoss(self, x, y)
 
     def moved(self) -> tuple[Any, ...]:
         """For each non-trainable variable its new value, `()` if no call has assigned it.
@@ -137,3 +137,29 @@ class TaskModel:
         """
         pairs = zip(self.non_trainable, self._first, strict=True)
         return tuple(() if new is old else new for new, old in pairs)
+
+
+class TaskLoss:
+    """Loss `()` of a task's examples as a function of fast weights; algorithms may look at the examples too.
+
+    Args:
+        task: the model inside the task.
+        x: inputs with a leading axis K (nested allowed).
+        y: targets with a leading axis K.
+    """
+
+    def __init__(self, task: TaskModel, x: Any, y: Any) -> None:
+        self.task, self.x, self.y = task, x, y
+
+    def __call__(self, fast: Weights) -> tf.Tensor:
+        return self.task.evaluate(fast, self.x, self.y)[0]
+
+    @property
+    def size(self) -> int | None:
+        """K, where it is static."""
+        return tf.nest.flatten(self.x)[0].shape[0]
+
+    def rows(self, begin: int, end: int) -> "TaskLoss":
+        """The loss of examples `begin` to `end`."""
+        x, y = tf.nest.map_structure(lambda t: t[begin:end], (self.x, self.y))
+        return TaskLoss(self.task, x, y)

@@ -135,7 +135,7 @@ def test_states(learner: MetaLearner, state: np.ndarray, message: str) -> None:
 def test_unknown_algorithm(name: str, closest: str) -> None:
     with pytest.raises(
         ValueError,
-        match=rf"Unknown algorithm '{name}'.*Did you mean '{closest}'.*Known names: anil".replace("+", r"\+"),
+        match=rf"Unknown algorithm '{name}'.*Did you mean '{closest}'.*Known names: alfa".replace("+", r"\+"),
     ):
         MetaLearner(mlp(), name)
 

@@ -31,7 +31,8 @@ def support() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_battery_covers_the_issue() -> None:
-    assert set(ALGORITHMS) == {"anil", "cavia", "fomaml", "maml", "meta_sgd", "reptile"}
+    names = {"alfa", "anil", "cavia", "fomaml", "imaml", "maml", "maml_plus_plus", "meta_sgd", "reptile"}
+    assert set(ALGORITHMS) == names
 
 
 @every_algorithm
