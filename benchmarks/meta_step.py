@@ -68,6 +68,7 @@ def main() -> None:
         check_agreement(results[algorithm])
         ratios[algorithm] = ratios_of(results[algorithm])
         print()
+    settings |= {"steps": options.steps, "rounds": options.rounds}
     content = {"benchmark": "meta_step", "machine": machine, "settings": settings, "results": results, "ratios": ratios}
     write_json(options.json, content)
 

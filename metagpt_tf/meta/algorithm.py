@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from metagpt_tf.meta.inner import Adaptation, Carry, LossOfWeights, Weights
 from metagpt_tf.meta.inner_optimizers import get as get_inner_optimizer
+from metagpt_tf.meta.rematerialize import recomputed_step
 from metagpt_tf.registry import Registry
 
 registry: Registry["Algorithm"] = Registry("algorithm")
@@ -20,8 +21,8 @@ class Algorithm(keras.layers.Layer):
     """Base of the algorithms: gradient descent on fast weights, `w ← w − α ∇_w L_support(w)`.
 
     A subclass changes where a task starts (`start`), how far a step goes (`rates`), what a step is (`step`), what the
-    outer loop minimises (`objective`) or what it does with the gradients (`outer_gradients`). What it meta-learns beside
-    the initialisation are its own Keras weights, made in `build`. Register it with `registry.register("name")`.
+    outer loop minimises (`objective`) or what it does with the gradients (`outer_gradients`). What it meta-learns
+    beside the initialisation are its own Keras weights, made in `build`. Register it with `registry.register("name")`.
 
     Args:
         inner_steps: gradient steps on the support set.
@@ -62,6 +63,7 @@ class Algorithm(keras.layers.Layer):
         self.first_order = first_order
         self.inner_optimizer = get_inner_optimizer(inner_optimizer)
         self._cut = first_order
+        self.recomputes = False  # see `rematerialize.recomputed_steps`
 
     # ---------------------------------------------------------------- weights of its own
 
@@ -122,7 +124,10 @@ class Algorithm(keras.layers.Layer):
         carry = self.begin(start)
         path, losses = [carry.weights], []
         for _ in range(self.inner_steps if steps is None else steps):
-            carry, loss = self.step(carry, support_loss, rate_multiplier)
+            if self.recomputes and not self._cut:
+                carry, loss = recomputed_step(self, carry, support_loss, rate_multiplier)
+            else:
+                carry, loss = self.step(carry, support_loss, rate_multiplier)
             path.append(carry.weights)
             losses.append(loss)
         return Adaptation(path, losses)

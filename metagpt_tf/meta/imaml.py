@@ -88,10 +88,10 @@ class IMAML(Algorithm):
         found = tape.gradient(loss, end, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradient = [tf.stop_gradient(tf.convert_to_tensor(g)) for g in found]
         solved = [tf.stop_gradient(v) for v in self.solve(end, support_loss, gradient)]
-        objective = loss + _dot(solved, run.start) - tf.stop_gradient(_dot(solved, run.start))
+        objective = loss + _slope_only(_dot(solved, run.start), loss)
         if self.scope != "all":  # weights outside of the scope move the minimum too
             slope = self.gradients(end, support_loss)[1]
-            objective -= (_dot(slope, solved) - tf.stop_gradient(_dot(slope, solved))) / self.regularization
+            objective -= _slope_only(_dot(slope, solved), loss) / self.regularization
         return objective, tf.stop_gradient(loss)
 
     def solve(self, at: Weights, support_loss: LossOfWeights, right: Weights) -> Weights:
@@ -122,10 +122,14 @@ class IMAML(Algorithm):
         return {**super().get_config(), "regularization": self.regularization, "cg_steps": self.cg_steps}
 
 
+def _slope_only(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """A zero with the gradient of `value`."""
+    return tf.cast(value - tf.stop_gradient(value), like.dtype)
+
+
 def _dot(first: Weights, second: Weights) -> tf.Tensor:
-    """`⟨first, second⟩` over all tensors, `()` float32."""
-    pairs = zip(first, second, strict=True)
-    return tf.add_n([tf.reduce_sum(tf.cast(a, tf.float32) * tf.cast(b, tf.float32)) for a, b in pairs])
+    """`⟨first, second⟩` over all tensors, `()`, in the weights' own precision."""
+    return tf.add_n([tf.reduce_sum(a * tf.cast(b, a.dtype)) for a, b in zip(first, second, strict=True)])
 
 
 def _add(first: Weights, factor: tf.Tensor, second: Weights) -> Weights:

@@ -4,6 +4,7 @@ Axes: M meta-batch, K support, Q query.
 """
 
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from metagpt_tf.meta.episodes import as_episode, check_dataset, zeros_like_spec
 from metagpt_tf.meta.metrics import LearnerMetrics
 from metagpt_tf.meta.outer import TaskResult, check_inner_losses, run_task
 from metagpt_tf.meta.parallel import map_tasks, mean_gradients
+from metagpt_tf.meta.rematerialize import mean_gradients_within, recomputed_steps
 from metagpt_tf.meta.task import scalar_loss
 
 
@@ -33,6 +35,8 @@ class MetaLearner(AdaptingModel):
         model: the model to meta-train, built or not. Weights that are not trainable stay as they are.
         algorithm: name or object (`MAML`, `FOMAML`, `Reptile`, `MetaSGD`, `ANIL`, `CAVIA`).
         task_parallelism: `"vectorized"` (all tasks of a meta-batch at once) or `"sequential"` (memory of one task).
+        rematerialize: in second order, recompute each inner step in the outer backward pass instead of keeping its
+            activations: the memory of one step instead of n, for about one more evaluation of each step.
 
     Raises:
         TypeError: not a `keras.Model`.
@@ -58,9 +62,15 @@ class MetaLearner(AdaptingModel):
     """
 
     def __init__(
-        self, model: keras.Model, algorithm: Any = "maml", task_parallelism: str = "vectorized", **kwargs: Any
+        self,
+        model: keras.Model,
+        algorithm: Any = "maml",
+        task_parallelism: str = "vectorized",
+        rematerialize: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(model, algorithm, task_parallelism, **kwargs)
+        self.rematerialize = rematerialize
         self._learner_metrics = LearnerMetrics(None)
 
     # ---------------------------------------------------------------- compiling
@@ -187,9 +197,10 @@ class MetaLearner(AdaptingModel):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
         def of_order(first: bool | None) -> Any:
+            within = self.rematerialize and self.task_parallelism == "vectorized"
+            gradients_of = mean_gradients_within if within else partial(mean_gradients, self.task_parallelism)
             with nullcontext() if first is None else self.algorithm.order(first):
-                return mean_gradients(
-                    self.task_parallelism,
+                return gradients_of(
                     lambda task: self._run_task(weights, task, training=True),
                     episodes,
                     weights,
@@ -215,8 +226,12 @@ class MetaLearner(AdaptingModel):
 
     def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
         task = self._task(weights, training)
-        with self._algorithm_scope(weights):
+        recomputed = self.rematerialize and training
+        with self._algorithm_scope(weights), recomputed_steps(self.algorithm, recomputed):
             return run_task(task, self.algorithm, as_episode(episode), bool(self._learner_metrics.given))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rematerialize": self.rematerialize}
 
     def _move_statistics(self, values: tuple[Any, ...]) -> None:
         """Running statistics become the mean over tasks; counters (random seeds) move on as in the first task."""
