@@ -61,7 +61,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metagpt_tf", "metagpt_tf.*"]),
-    package_data={"metagpt_tf": ["py.typed"]},
+    package_data={"metagpt_tf": ["py.typed", "datasets/assets/*"]},
     zip_safe=False,
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -20,11 +20,12 @@ SETTLE_SECONDS = 0.5  # thread pools of the one before still spin for a moment
 
 
 class Entry(NamedTuple):
-    """A contestant by name, where its class is, and which library it needs."""
+    """A contestant by name, where its class is, which library it needs, and settings of its own."""
 
     name: str
     place: str
     needs: str
+    settings: dict[str, Any] | None = None
 
 
 class Worker:
@@ -141,7 +142,7 @@ def run_rounds(
     workers: list[Worker] = []
     try:
         for entry in entries:
-            workers.append(Worker(entry, settings, cores))
+            workers.append(Worker(entry, {**settings, **(entry.settings or {})}, cores))
         for _ in range(rounds):
             for worker in workers:
                 worker.measure(steps, limit)

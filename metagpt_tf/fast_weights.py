@@ -35,11 +35,13 @@ SCOPES: dict[str, Callable[[keras.Model], list[Any]]] = {
     "norm_bias": lambda model: [v for v in model.trainable_variables if v.name in NORM_AND_BIAS],
     "low_rank": lambda model: [v for v in model.trainable_variables if v.name.startswith(("low_rank", "lora_"))],
     "context": lambda model: [v for v in model.trainable_variables if v.name == "context"],
+    "initial_state": lambda model: [v for v in model.trainable_variables if v.name.startswith("initial_state_")],
 }
 
 MENDS = {
     "low_rank": "Build the model with low-rank adapters, e.g. MetaGPT(low_rank=4).",
     "context": "Build the model with context tokens, e.g. MetaGPT(context_tokens=4).",
+    "initial_state": "Wrap a recurrent layer, e.g. metagpt_tf.layers.InitialState(keras.layers.GRU(32)).",
 }
 
 
@@ -49,8 +51,9 @@ def scope_variables(model: keras.Model, scope: str) -> list[Any]:
     Args:
         model: a built `keras.Model`.
         scope: `"all"`; `"head"` (the layer named head, else the last layer with weights); `"norm_bias"`
-            (normalisation weights and biases); `"low_rank"` (low-rank adapters); `"context"` (context parameters); or
-            a regular expression searched in each variable's path.
+            (normalisation weights and biases); `"low_rank"` (low-rank adapters); `"context"` (context parameters);
+            `"initial_state"` (first states of recurrent layers); or a regular expression searched in each variable's
+            path.
 
     Raises:
         ValueError: the model is not built, or the scope picks nothing.
@@ -133,6 +136,7 @@ class FastWeights:
     Attributes:
         variables: the variables of the scope.
         size: P, length of the state.
+        layer_indices: which layer each variable belongs to, counted from 0.
 
     Example:
 
@@ -150,6 +154,9 @@ class FastWeights:
         self.shapes = [tuple(v.shape) for v in self.variables]
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
         self.size = sum(self.sizes)
+        layers = [v.path.rpartition("/")[0] for v in self.variables]
+        first = {name: i for i, name in enumerate(dict.fromkeys(layers))}
+        self.layer_indices = tuple(first[name] for name in layers)
 
     def select(self, trainable: Sequence[Any]) -> list[Any]:
         """The scope's part of a list ordered as `model.trainable_variables`."""

@@ -39,3 +39,67 @@ def adaptation_figure(
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
+
+
+def rates_figure(rates: Any, names: Sequence[str], title: str = "Learned inner rates") -> Any:
+    """Learned rates by tensor and inner step, as a map of colours on a logarithmic scale.
+
+    Args:
+        rates: `(steps, tensors)` positive, e.g. `np.exp(learner.algorithm.log_rate)` of
+            `MAML(learn_rate="per_tensor_per_step")`.
+        names: of the tensors.
+        title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: another number of names than tensors.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    rates = np.atleast_2d(np.asarray(rates, dtype="float64"))
+    if rates.shape[1] != len(names):
+        raise ValueError(f"rates have shape {rates.shape}, (steps, tensors): expected {len(names)} tensors, as named.")
+    figure = Figure(figsize=(6, 0.3 * len(names) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    scale = LogNorm(rates.min(), max(rates.max(), 1.01 * rates.min()))
+    image = axes.imshow(rates.T, aspect="auto", cmap="viridis", norm=scale)
+    axes.set(xlabel="inner step", title=title, xticks=range(len(rates)), yticks=range(len(names)), yticklabels=names)
+    figure.colorbar(image, ax=axes)
+    return figure
+
+
+def clusters_figure(shares: Any, labels: Sequence[str], title: str = "Task clusters") -> Any:
+    """Mean share of each cluster in the tasks of each kind.
+
+    Args:
+        shares: `(tasks, clusters)`, rows that sum to 1, e.g. from `Hierarchical.assign`.
+        labels: the kind of each task.
+        title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: another number of labels than tasks.
+    """
+    from matplotlib.figure import Figure
+
+    shares = np.asarray(shares, dtype="float64")
+    if len(shares) != len(labels):
+        raise ValueError(
+            f"shares have shape {shares.shape}, (tasks, clusters): expected as many labels, not {len(labels)}."
+        )
+    kinds = list(dict.fromkeys(labels))
+    means = np.stack([shares[np.asarray(labels) == kind].mean(axis=0) for kind in kinds])
+    figure = Figure(figsize=(6, 0.4 * len(kinds) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    left = np.zeros(len(kinds))
+    for cluster in range(shares.shape[1]):
+        axes.barh(kinds, means[:, cluster], left=left, label=f"cluster {cluster}")
+        left += means[:, cluster]
+    axes.set(xlabel="share", title=title)
+    axes.legend(ncols=min(shares.shape[1], 4))
+    return figure

@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from metagpt_tf.datasets.alphabets import Alphabets, load_alphabets
 from metagpt_tf.datasets.loading import functions_at, load_functions
 from metagpt_tf.datasets.splits import SPLITS, split_tasks
 
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLITS",
+    "Alphabets",
     "PythonFunctions",
     "PythonFunctionsConfig",
     "functions_at",
+    "load_alphabets",
     "load_functions",
     "split_tasks",
 ]

@@ -8,7 +8,9 @@ from metagpt_tf.layers.attention import MultiHeadAttention
 from metagpt_tf.layers.decoder import Decoder, DecoderLayer
 from metagpt_tf.layers.embedding import TokenAndPositionEmbedding, TokenHead, sinusoidal_positions
 from metagpt_tf.layers.encoder import Encoder, EncoderLayer
+from metagpt_tf.layers.family_dense import FamilyDense
 from metagpt_tf.layers.feed_forward import FeedForward
+from metagpt_tf.layers.initial_state import InitialState
 from metagpt_tf.layers.masks import causal_mask, padding_mask
 from metagpt_tf.layers.normalization import LayerNorm
 from metagpt_tf.layers.projection import Projection, shared_weight_layout
@@ -20,7 +22,9 @@ __all__ = [
     "DecoderLayer",
     "Encoder",
     "EncoderLayer",
+    "FamilyDense",
     "FeedForward",
+    "InitialState",
     "LayerNorm",
     "LowRankAdapter",
     "MultiHeadAttention",

@@ -56,6 +56,7 @@ class AdaptingModel(keras.Model):
     def _build_algorithm(self) -> None:
         self._layout = FastWeights(self.model, self.algorithm.scope)
         self._trainable_count = len(self.model.trainable_variables)
+        self.algorithm.layer_indices = self._layout.layer_indices
         if self.algorithm.built:
             self.algorithm.check_shapes(self._layout.shapes)
         else:

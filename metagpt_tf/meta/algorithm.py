@@ -67,9 +67,22 @@ class Algorithm(keras.layers.Layer):
 
     # ---------------------------------------------------------------- weights of its own
 
+    # Which layer each fast weight belongs to, counted from 0; empty where each counts as its own. Set before `build`.
+    layer_indices: Sequence[int] = ()
+
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Make the algorithm's own weights for fast weights of these shapes."""
         self.built = True
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        config = super().get_build_config()
+        return config and {**config, "layer_indices": list(self.layer_indices)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        # Keras builds a loaded layer before its learner can tell it the layers.
+        config = dict(config)
+        self.layer_indices = tuple(config.pop("layer_indices", ()))
+        super().build_from_config(config)
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Refuse fast weights of shapes that the algorithm's own weights were not made for.
@@ -89,8 +102,8 @@ class Algorithm(keras.layers.Layer):
         """
         return weights
 
-    def begin(self, start: Weights) -> Carry:
-        """What the first inner step is handed."""
+    def begin(self, start: Weights, support_loss: Any = None) -> Carry:
+        """What the first inner step is handed; `support_loss` for algorithms that look at the task first."""
         return Carry(start, self.inner_optimizer.slots(start), 0)
 
     def rates(self, carry: Carry, gradients: Weights) -> list[Any]:
@@ -111,7 +124,7 @@ class Algorithm(keras.layers.Layer):
         return Carry(weights, slots, carry.index + 1), loss
 
     def adapt(
-        self, start: Weights, support_loss: LossOfWeights, steps: int | None = None, rate_multiplier: Any = 1.0
+        self, start: Weights, support_loss: Any, steps: int | None = None, rate_multiplier: Any = 1.0
     ) -> Adaptation:
         """Run the inner loop; differentiable with respect to `start` unless first order.
 
@@ -121,7 +134,7 @@ class Algorithm(keras.layers.Layer):
             steps: number of steps; `None` for `inner_steps`.
             rate_multiplier: factor on the inner rates.
         """
-        carry = self.begin(start)
+        carry = self.begin(start, support_loss)
         path, losses = [carry.weights], []
         for _ in range(self.inner_steps if steps is None else steps):
             if self.recomputes and not self._cut:
@@ -130,17 +143,21 @@ class Algorithm(keras.layers.Layer):
                 carry, loss = self.step(carry, support_loss, rate_multiplier)
             path.append(carry.weights)
             losses.append(loss)
-        return Adaptation(path, losses)
+        return Adaptation(path, losses, carry)
 
     def adapt_rolled(self, start: Weights, support_loss: LossOfWeights) -> Weights:
         """`adapt` as a loop in the graph: a third of the file and of its conversion time, but not differentiable."""
-        first = self.begin([tf.convert_to_tensor(w) for w in start])
+        first = self.begin([tf.convert_to_tensor(w) for w in start], support_loss)
         carry = Carry(first.weights, first.slots, tf.constant(0))
 
         def body(carry: Carry) -> tuple[Carry]:
             return (self.step(carry, support_loss)[0],)
 
-        return tf.while_loop(lambda c: c.index < self.inner_steps, body, (carry,))[0].weights
+        return tf.while_loop(self.goes_on, body, (carry,))[0].weights
+
+    def goes_on(self, carry: Carry) -> tf.Tensor:
+        """Whether a loop of the graph takes another step, `() bool`."""
+        return carry.index < self.inner_steps
 
     def gradients(self, fast: Weights, loss_of: LossOfWeights) -> tuple[tf.Tensor, Weights]:
         """Loss and its gradients, dense and, in first order, cut off from the outer loop."""
@@ -167,6 +184,15 @@ class Algorithm(keras.layers.Layer):
         """
         loss = query_loss(run.fast)
         return loss, loss
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """Names of what `task_logs` reports."""
+        return ()
+
+    def task_logs(self, run: Adaptation, support_loss: Any, loss: tf.Tensor) -> dict[str, tuple[Any, Any]]:
+        """For each name in `logs` a value `()` of this task and its weight `()` in the mean over tasks."""
+        return {}
 
     def first_order_now(self) -> tf.Tensor | None:
         """Whether this outer step is one of first order, `() bool`, where that changes during training."""

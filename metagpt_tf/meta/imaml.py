@@ -54,7 +54,7 @@ class IMAML(Algorithm):
             raise ValueError(f"regularization must be > 0, received {regularization}.")
         self.regularization, self.cg_steps = regularization, cg_steps
 
-    def begin(self, start: Weights) -> Carry:
+    def begin(self, start: Weights, support_loss: Any = None) -> Carry:
         # Nothing of the path is differentiated: `objective` puts the dependence on θ back by hand.
         start = [tf.stop_gradient(w) for w in start]
         weights, slots, index = super().begin(start)
@@ -76,7 +76,7 @@ class IMAML(Algorithm):
         self, start: Weights, support_loss: LossOfWeights, steps: int | None = None, rate_multiplier: Any = 1.0
     ) -> Adaptation:
         run = super().adapt(start, support_loss, steps, rate_multiplier)
-        return Adaptation([start, *run.path[1:]], run.losses)
+        return run._replace(path=[start, *run.path[1:]])
 
     def objective(
         self, run: Adaptation, support_loss: LossOfWeights, query_loss: LossOfWeights

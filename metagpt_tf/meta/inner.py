@@ -29,10 +29,12 @@ class Adaptation(NamedTuple):
     Attributes:
         path: fast weights before the first step, and after each one: n + 1 entries.
         losses: support loss `()` before each of the n steps.
+        carry: what the last step has left, `None` where nobody asks.
     """
 
     path: list[Weights]
     losses: list[tf.Tensor]
+    carry: Carry | None = None
 
     @property
     def start(self) -> Weights:

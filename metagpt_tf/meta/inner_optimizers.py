@@ -15,7 +15,16 @@ get = registry.get
 class InnerOptimizer:
     """Base: turns the gradients of a step into a direction; the algorithm's rates say how far to go.
 
-    `w ← w − α · d(g, slots)`. No variable is written, so that the outer loop can differentiate through it.
+    `w ← w − α · d(g, slots)`. No variable is written, so that the outer loop can differentiate through it. A subclass
+    defines `direction`, and `slots` if it remembers something.
+
+    Example:
+
+    >>> class SignDescent(InnerOptimizer):
+    ...     def direction(self, gradients, slots, index):
+    ...         return [tf.sign(g) for g in gradients], slots
+    >>> SignDescent().apply([tf.constant(1.0)], [tf.constant(9.0)], [0.25], (), 0)[0][0].numpy().item()
+    0.75
     """
 
     def slots(self, weights: Weights) -> Any:

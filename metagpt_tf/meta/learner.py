@@ -11,12 +11,13 @@ import keras
 import tensorflow as tf
 
 from metagpt_tf.meta.adapting import AdaptingModel
-from metagpt_tf.meta.episodes import as_episode, check_dataset, zeros_like_spec
+from metagpt_tf.meta.episodes import Fields, as_episode, check_dataset, zeros_like_spec
 from metagpt_tf.meta.metrics import LearnerMetrics
 from metagpt_tf.meta.outer import TaskResult, check_inner_losses, run_task
 from metagpt_tf.meta.parallel import map_tasks, mean_gradients
 from metagpt_tf.meta.rematerialize import mean_gradients_within, recomputed_steps
 from metagpt_tf.meta.task import scalar_loss
+from metagpt_tf.meta.workers import check_replicas, mean_over_replicas, per_worker_logs
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
@@ -104,7 +105,7 @@ class MetaLearner(AdaptingModel):
         super().compile(optimizer=optimizer, **kwargs)
         self._given_loss, self._given_metrics = loss, metrics
         self.task_loss = scalar_loss(loss)
-        self._learner_metrics = LearnerMetrics(metrics)
+        self._learner_metrics = LearnerMetrics(metrics, self.algorithm.logs)
         self._forget_graphs()
         self._build_if_model_is()  # again: layers may have been frozen since
 
@@ -154,7 +155,7 @@ class MetaLearner(AdaptingModel):
         """
         self._prepare(x, kwargs.get("steps_per_epoch"), "steps_per_epoch")
         if validation_data is not None:
-            check_dataset(validation_data, kwargs.get("validation_steps"), "validation_steps")
+            self._check_data(validation_data, kwargs.get("validation_steps"), "validation_steps")
         kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
         return super().fit(x, validation_data=validation_data, **kwargs)
 
@@ -168,10 +169,19 @@ class MetaLearner(AdaptingModel):
             self._prepare(x, kwargs.get("steps"), "steps")
         return super().evaluate(x, *args, **kwargs)
 
+    def _check_data(self, x: Any, steps: int | None, argument: str) -> Fields:
+        spec = check_dataset(x, steps, argument)
+        check_replicas(self.distribute_strategy, self.optimizer, self.steps_per_execution, self.algorithm, spec)
+        return spec
+
     def _prepare(self, x: Any, steps: int | None, argument: str) -> None:
         """Check, and build what would cost a second trace if it were built inside the graph."""
         self._check_compiled()
-        spec = check_dataset(x, steps, argument)
+        spec = self._check_data(x, steps, argument)
+        with self.distribute_strategy.scope():  # where new variables belong, if fit is called outside of it
+            self._build_everything(spec)
+
+    def _build_everything(self, spec: Fields) -> None:
         if self._layout is None:
             self._build_for(zeros_like_spec(spec.support_x), zeros_like_spec(spec.support_y))
         if self._learner_metrics.waiting:
@@ -179,6 +189,9 @@ class MetaLearner(AdaptingModel):
             self._learner_metrics.build(row_y, self.model(self._inputs(row_x, row_y), training=False))
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: `_prepare` has built everything. Keras's own fails on what several workers make of an episode."""
 
     # AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors here.
     @tf.autograph.experimental.do_not_convert
@@ -238,7 +251,7 @@ class MetaLearner(AdaptingModel):
         for variable, stacked in zip(self.model.non_trainable_variables, values, strict=True):
             if isinstance(stacked, tf.Tensor):
                 moving = stacked.dtype.is_floating
-                variable.assign(tf.reduce_mean(stacked, axis=0) if moving else stacked[0])
+                variable.assign(mean_over_replicas(tf.reduce_mean(stacked, axis=0)) if moving else stacked[0])
 
     def _log(self, episodes: Any, results: TaskResult) -> dict[str, Any]:
         check_inner_losses(results.inner_losses)
@@ -250,4 +263,5 @@ class MetaLearner(AdaptingModel):
             results.prediction,
             results.pre_prediction,
         )
-        return self._learner_metrics.results()
+        self._learner_metrics.update_logs(results.logs)
+        return per_worker_logs(self._learner_metrics.results())

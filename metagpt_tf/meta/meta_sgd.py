@@ -24,6 +24,7 @@ class MetaSGD(Algorithm):
         inner_learning_rate: first value of every rate.
         scope: which weights a task adapts.
         first_order: ignore second derivatives of the inner gradients (the rates still learn).
+        inner_optimizer: `"sgd"` (the paper's), `"momentum"` or `"adam"`.
 
     Raises:
         ValueError: a number of steps that is negative or not whole, or a rate that is not positive.

@@ -18,16 +18,18 @@ class LearnerMetrics:
 
     Args:
         metrics: Keras metrics (names, functions or objects), or `None`.
+        logs: names of figures that the algorithm reports of each task.
 
     Raises:
         ValueError: not a flat list, or a metric that Keras does not know.
     """
 
-    def __init__(self, metrics: Sequence[Any] | None) -> None:
+    def __init__(self, metrics: Sequence[Any] | None, logs: Sequence[str] = ()) -> None:
         self.given = _flat(metrics)
         self.loss = keras.metrics.Mean(name="loss")
         self.pre_loss = keras.metrics.Mean(name="pre_loss")
         self.support_loss = keras.metrics.Mean(name="support_loss")
+        self.logs = [keras.metrics.Mean(name=name) for name in logs]
         self.after: list[keras.metrics.Metric] = []
         self.before: list[keras.metrics.Metric] = []
         if not any(_needs_shapes(m) for m in self.given):
@@ -40,7 +42,7 @@ class LearnerMetrics:
 
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric, for Keras to reset between epochs."""
-        return [self.loss, self.pre_loss, self.support_loss, *self.after, *self.before]
+        return [self.loss, self.pre_loss, self.support_loss, *self.logs, *self.after, *self.before]
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Make the metric objects; `"accuracy"` means a different one for each kind of label.
@@ -70,11 +72,16 @@ class LearnerMetrics:
         for metric in self.before:
             metric.update_state(flat_true, before)
 
+    def update_logs(self, logs: dict[str, tuple[Any, Any]]) -> None:
+        """Take in what the algorithm reports of a meta-batch: by name, values and weights `(M,)`."""
+        for metric in self.logs:
+            metric.update_state(*logs[metric.name])
+
     def results(self) -> dict[str, Any]:
         """Present values by name, the few that matter first."""
         values = {m.name: m.result() for m in (self.loss, self.pre_loss, self.support_loss)}
         values["adaptation_gain"] = values["pre_loss"] - values["loss"]
-        return {**values, **{m.name: m.result() for m in (*self.after, *self.before)}}
+        return {**values, **{m.name: m.result() for m in (*self.logs, *self.after, *self.before)}}
 
 
 def merge_tasks(x: Any) -> Any:

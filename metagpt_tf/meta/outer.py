@@ -13,8 +13,8 @@ from metagpt_tf.meta.task import TaskModel
 class TaskResult(NamedTuple):
     """What one task hands back: scalars float32, predictions `(Q, …)` or `()` when no metric asks for them.
 
-    `inner_losses (n + 1,)` are the support loss before each step, and the query loss after the last. Only `objective`
-    can be differentiated.
+    `inner_losses (n + 1,)` are the support loss before each step, and the query loss after the last; `logs` the
+    algorithm's own figures with their weights. Only `objective` can be differentiated.
     """
 
     objective: Any
@@ -22,6 +22,7 @@ class TaskResult(NamedTuple):
     pre_loss: Any
     support_loss: Any
     inner_losses: Any
+    logs: Any
     prediction: Any
     pre_prediction: Any
     non_trainable: Any
@@ -55,6 +56,7 @@ def run_task(task: TaskModel, algorithm: Algorithm, episode: Fields, with_predic
         stop(pre_loss),
         stop(run.support_loss),
         stop(tf.stack([*run.losses, loss])),
+        tf.nest.map_structure(stop, algorithm.task_logs(run, support_loss, loss)),
         tf.nest.map_structure(stop, after[-1]) if with_predictions else (),
         tf.nest.map_structure(stop, before) if with_predictions else (),
         task.moved(),

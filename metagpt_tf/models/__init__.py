@@ -1,6 +1,7 @@
 """Ready-made models, their presets, losses, metrics and learning-rate schedules."""
 
 from metagpt_tf.models.losses import BitsPerToken, MaskedCrossentropy, TokenAccuracy, token_crossentropy
+from metagpt_tf.models.meta_classifier import MetaClassifier
 from metagpt_tf.models.meta_gpt import MetaGPT
 from metagpt_tf.models.presets import SIZES
 from metagpt_tf.models.schedules import InverseSquareRoot, cosine_annealing
@@ -10,6 +11,7 @@ __all__ = [
     "BitsPerToken",
     "InverseSquareRoot",
     "MaskedCrossentropy",
+    "MetaClassifier",
     "MetaGPT",
     "TokenAccuracy",
     "cosine_annealing",

@@ -3,6 +3,10 @@
 from metagpt_tf.tasks.arrays import ArrayTasks
 from metagpt_tf.tasks.distribution import TaskDistribution, pooled_examples
 from metagpt_tf.tasks.episode import Episode, check_episode
+from metagpt_tf.tasks.few_shot import FewShotClasses, FewShotImages
+from metagpt_tf.tasks.grammar import Grammars
+from metagpt_tf.tasks.in_context import InContext
+from metagpt_tf.tasks.mixed_regression import MixedRegression
 from metagpt_tf.tasks.python_code import PythonCode
 from metagpt_tf.tasks.sinusoid import Sinusoid
 from metagpt_tf.tasks.text import TextTasks
@@ -10,6 +14,11 @@ from metagpt_tf.tasks.text import TextTasks
 __all__ = [
     "ArrayTasks",
     "Episode",
+    "FewShotClasses",
+    "FewShotImages",
+    "Grammars",
+    "InContext",
+    "MixedRegression",
     "PythonCode",
     "Sinusoid",
     "TaskDistribution",

@@ -14,6 +14,8 @@ from metagpt_tf.tasks.episode import Episode
 
 Range = Sequence[float]
 
+PHASE = (0.0, math.pi)
+
 
 class Sinusoid(TaskDistribution):
     """Regression of one sine wave from K points; a task is an amplitude and a phase.
@@ -22,15 +24,18 @@ class Sinusoid(TaskDistribution):
 
         y = A sin(x - φ),   A ~ U[0.1, 5],   φ ~ U[0, π],   x ~ U[-5, 5]
 
-    The three splits draw from disjoint streams of random numbers.
+    `frequency` and `offset` widen it to `y = A sin(ω x + b)`: `Sinusoid(frequency=(0.8, 1.2), offset=(0, π))` are the
+    waves of Li et al. The three splits draw from disjoint streams of random numbers.
 
     Args:
         amplitude: range of A.
         phase: range of φ, radians.
         inputs: range of x.
+        frequency: range of ω, radians per unit of x; `None` (default) for the paper's 1.
+        offset: range of b, radians, in place of the phase; `None` (default) for `-φ`.
 
     Raises:
-        ValueError: a range that is not two increasing numbers.
+        ValueError: a range that is not two increasing numbers, or both a phase and an offset.
 
     Example:
 
@@ -39,15 +44,28 @@ class Sinusoid(TaskDistribution):
     >>> episode.support_x.shape, episode.query_y.shape
     (TensorShape([10, 1]), TensorShape([20, 1]))
 
-    Reference: Finn et al. 2017, section 5.1, https://arxiv.org/abs/1703.03400
+    Reference: Finn et al. 2017, section 5.1, https://arxiv.org/abs/1703.03400; Li et al. 2017, "Meta-SGD",
+        section 4.1, https://arxiv.org/abs/1707.09835 (frequency and offset).
     """
 
     def __init__(
-        self, amplitude: Range = (0.1, 5.0), phase: Range = (0.0, math.pi), inputs: Range = (-5.0, 5.0)
+        self,
+        amplitude: Range = (0.1, 5.0),
+        phase: Range = PHASE,
+        inputs: Range = (-5.0, 5.0),
+        frequency: Range | None = None,
+        offset: Range | None = None,
     ) -> None:
         self.amplitude = _checked("amplitude", amplitude)
         self.phase = _checked("phase", phase)
         self.inputs = _checked("inputs", inputs)
+        self.frequency = None if frequency is None else _checked("frequency", frequency)
+        self.offset = None if offset is None else _checked("offset", offset)
+        if self.offset is not None and self.phase != PHASE:
+            raise ValueError(
+                f"An offset b takes the place of the phase φ: y = A sin(ω x + b). Received phase={phase!r} and "
+                f"offset={offset!r}; give one of them."
+            )
 
     def sample(self, seed: tf.Tensor, k_shot: int, n_query: int) -> Episode:
         """Draw a wave and K + Q points of it.
@@ -64,9 +82,15 @@ class Sinusoid(TaskDistribution):
         stream = tf.random.fold_in(tf.cast(seed, tf.int32), SPLITS.index(self.split_name))
         seeds = tf.unstack(tf.random.split(stream, 3))
         amplitude = tf.random.stateless_uniform([], seeds[0], *self.amplitude)
-        phase = tf.random.stateless_uniform([], seeds[1], *self.phase)
         x = tf.random.stateless_uniform([k_shot + n_query, 1], seeds[2], *self.inputs)
-        y = amplitude * tf.sin(x - phase)
+        angle = x
+        if self.frequency is not None:  # a seed of its own: the other numbers stay those of the fixed frequency
+            angle = x * tf.random.stateless_uniform([], tf.random.fold_in(stream, len(seeds)), *self.frequency)
+        if self.offset is None:
+            angle -= tf.random.stateless_uniform([], seeds[1], *self.phase)
+        else:
+            angle += tf.random.stateless_uniform([], seeds[1], *self.offset)
+        y = amplitude * tf.sin(angle)
         return Episode(x[:k_shot], y[:k_shot], x[k_shot:], y[k_shot:])
 
 

@@ -17,6 +17,7 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 X, MEMORY, TABLE = noise(B, T, D), noise(B, S, D, seed=1), noise(V, D, seed=2)
+ROWS, FAMILIES = noise(B, D), np.array([1, 0], "int32")
 IDS = np.random.default_rng(3).integers(0, V, (B, T)).astype("int32")
 
 
@@ -61,6 +62,7 @@ CASES = {
     "residual_post": Case(layers.Residual, {"norm": "post"}, options={"function": keras.activations.tanh}),
     "low_rank": Case(layers.LowRankAdapter, {"units": 6, "rank": 2, "alpha": 3.0}),
     "context": Case(layers.ContextTokens, {"num_tokens": 3}),
+    "family_dense": Case(layers.FamilyDense, {"units": 6, "families": 2}, (ROWS, FAMILIES)),
     "self_attention": Case(layers.MultiHeadAttention, {"num_heads": 2, "dropout": 0.4}),
     "cross_attention": Case(layers.MultiHeadAttention, {"num_heads": 4, "low_rank": 2}, (X, MEMORY)),
     "embedding": Case(layers.TokenAndPositionEmbedding, {"vocabulary_size": V, "dim": D, "max_length": 9}, (IDS,)),

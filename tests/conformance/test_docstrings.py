@@ -12,6 +12,7 @@ import metagpt_tf.generation
 import metagpt_tf.layers
 import metagpt_tf.meta
 import metagpt_tf.models
+import metagpt_tf.reinforcement
 import metagpt_tf.tasks
 import metagpt_tf.tokenizers
 
@@ -20,6 +21,7 @@ ROOMS = (
     metagpt_tf.layers,
     metagpt_tf.meta,
     metagpt_tf.models,
+    metagpt_tf.reinforcement,
     metagpt_tf.tasks,
     metagpt_tf.tokenizers,
 )

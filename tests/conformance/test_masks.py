@@ -20,7 +20,7 @@ CROSS = {"cross_attention": "attention_mask"} | dict.fromkeys(
     ["decoder_layer", "decoder_layer_rich", "decoder", "decoder_rich"], "cross_mask"
 )
 CAUSAL = {"self_attention": "attention_mask", **{name: "self_mask" for name in CROSS if "decoder" in name}}
-POSITION_WISE = sorted(set(CASES) - {*SELF, *CROSS, "self_attention", "head_tied"})
+POSITION_WISE = sorted(set(CASES) - {*SELF, *CROSS, "self_attention", "head_tied", "family_dense"})
 
 
 def changed(x: np.ndarray, other: np.ndarray, keep: np.ndarray) -> np.ndarray:

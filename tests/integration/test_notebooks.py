@@ -30,7 +30,7 @@ def test_notebook_runs(notebook):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["00_quickstart"]
+    assert [path.stem for path in NOTEBOOKS] == ["00_quickstart", "01_meta_learning"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

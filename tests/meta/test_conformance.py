@@ -31,8 +31,10 @@ def support() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_battery_covers_the_issue() -> None:
-    names = {"alfa", "anil", "cavia", "fomaml", "imaml", "maml", "maml_plus_plus", "meta_sgd", "reptile"}
-    assert set(ALGORITHMS) == names
+    first_order = {"fomaml", "reptile"}
+    second_order = {"alfa", "anil", "cavia", "imaml", "maml", "maml_plus_plus", "meta_sgd"}
+    strategies = {"dynamic", "hierarchical", "multi_task"}
+    assert set(ALGORITHMS) == first_order | second_order | strategies
 
 
 @every_algorithm
@@ -66,7 +68,9 @@ def test_adapt_and_evaluate_never_touch_the_model(name: str) -> None:
 
 @every_algorithm
 def test_adapting_lowers_the_support_loss(name: str) -> None:
-    learner = compiled(mlp(), algorithm(name, inner_learning_rate=0.02))
+    # Dynamic holds examples out and may well stop before the loss of all has fallen.
+    options = {"held_out": 0.0} if name == "dynamic" else {}
+    learner = compiled(mlp(), algorithm(name, inner_learning_rate=0.02, **options))
     losses = [learner.adapted(learner.adapt(support(), steps=n)).loss(learner.task_loss, *support()) for n in (0, 1, 5)]
     assert losses[0] > losses[1] > losses[2]
 
@@ -101,7 +105,7 @@ def test_fit_moves_the_model_and_logs_what_it_should(name: str) -> None:
     before = weights_of(learner.model)
     history = learner.fit(waves(), verbose=0, validation_data=waves(seed=5)).history
     assert largest_difference(before, weights_of(learner.model)) > 1e-4
-    logged = {"loss", "pre_loss", "support_loss", "adaptation_gain"}
+    logged = {"loss", "pre_loss", "support_loss", "adaptation_gain", *learner.algorithm.logs}
     assert set(history) == logged | {f"val_{key}" for key in logged}
     np.testing.assert_allclose(history["adaptation_gain"][0], history["pre_loss"][0] - history["loss"][0], rtol=1e-5)
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 from metagpt_tf.datasets import SPLITS
 from metagpt_tf.tasks import Episode, Sinusoid, TaskDistribution, check_episode
 
+RECORDED = [1.0023532, 0.39170977, 0.78585571]
+
 
 def batches(tasks: TaskDistribution, seed: int = 0, meta_batch_size: int = 4, num_batches: int = 3) -> list[Episode]:
     dataset = tasks.as_dataset(meta_batch_size, k_shot=5, n_query=7, seed=seed, num_batches=num_batches)
@@ -106,3 +108,31 @@ def test_seeds_have_32_bits() -> None:
 def test_an_endless_family_has_no_names() -> None:
     with pytest.raises(NotImplementedError, match="Sinusoid is an endless family"):
         _ = Sinusoid().task_names
+
+
+def test_without_a_frequency_the_numbers_are_those_of_before() -> None:
+    """Recorded from the version that had no frequency: seeds in papers and benchmarks keep their meaning."""
+    episode = Sinusoid().sample(tf.constant([7, 3]), 2, 1)
+    np.testing.assert_allclose(tf.concat([episode.support_y, episode.query_y], 0)[:, 0], RECORDED, rtol=1e-6)
+
+
+def test_frequency_and_offset_give_the_waves_of_meta_sgd() -> None:
+    tasks = Sinusoid(frequency=(0.8, 1.2), offset=(0.0, math.pi), inputs=(0.0, 1e-3))
+    (episode,) = batches(tasks, meta_batch_size=200, num_batches=1)
+    assert np.all(episode.query_y >= -1e-2)  # near x = 0 a wave is A sin b, and b lies in [0, π]
+    fixed = Sinusoid(amplitude=(1.0, 1.0001), phase=(0.0, 1e-6), frequency=(2.0, 2.0001))
+    (episode,) = batches(fixed, num_batches=1)
+    np.testing.assert_allclose(episode.query_y, np.sin(2 * episode.query_x), atol=2e-3)
+    seeds = [tf.constant([seed, 0]) for seed in range(50)]
+    plain, wide = (
+        [distribution.sample(seed, 1, 1).query_x.numpy() for seed in seeds]
+        for distribution in (Sinusoid(), Sinusoid(frequency=(0.8, 1.2)))
+    )
+    np.testing.assert_array_equal(plain, wide)
+
+
+def test_a_phase_and_an_offset_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="takes the place of the phase .* give one of them"):
+        Sinusoid(phase=(0, 1), offset=(0, 1))
+    with pytest.raises(ValueError, match=r"frequency must be a range .* received \(2, 1\)"):
+        Sinusoid(frequency=(2, 1))

@@ -1,0 +1,1 @@
+"""The experiments behind `papers.py`, one module for each kind of task."""
