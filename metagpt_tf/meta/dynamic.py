@@ -70,6 +70,8 @@ class Dynamic(MAML):
 
     >>> Dynamic(inner_steps=5, held_out=0.2).held_out
     0.2
+
+    Reference: Prechelt, 1998, "Early Stopping – But When?", for the halting rule; the plan is this package's own.
     """
 
     def __init__(

@@ -22,7 +22,8 @@ ODD = {"inner_steps": 3, "inner_learning_rate": 0.07, "scope": "kernel"}
 
 
 def algorithm(name: str, **arguments: object) -> Algorithm:
-    return get(name, **{"inner_steps": 2, "inner_learning_rate": 0.05, **arguments})
+    few = {"cg_steps": 1} if name == "imaml" else {}  # each is a second-order pass to trace
+    return get(name, **{"inner_steps": 2, "inner_learning_rate": 0.05, **few, **arguments})
 
 
 def support() -> tuple[np.ndarray, np.ndarray]:
