@@ -11,6 +11,13 @@ from contestants.meta_keras import _StepClock, build_model
 from metagpt_tf.meta import MetaLearner, registry
 from metagpt_tf.tasks import Episode, pooled_examples
 
+# What a model of a million weights needs, and what would hide the cost of most of the training.
+OPTIONS = {
+    "cavia": {"scope": "context"},
+    "hierarchical": {"gate": "tensor"},
+    "maml_plus_plus": {"first_order_steps": 0},
+}
+
 
 class Step(Contestant):
     """`fit` over one batch, repeated: `settings["algorithm"]` is a name of the registry, or `"plain"`.
@@ -27,7 +34,7 @@ class Step(Contestant):
             self.trained, half = model, settings["tasks"] * settings["support"]
             self.dataset = pooled_examples(batch).map(lambda x, y: (x[:half], y[:half]))
         else:
-            options = {"scope": "context"} if settings["algorithm"] == "cavia" else {}
+            options = OPTIONS.get(settings["algorithm"], {})
             steps, rate = settings["inner_steps"], settings["inner_learning_rate"]
             made = registry.get(settings["algorithm"], inner_steps=steps, inner_learning_rate=rate, **options)
             self.trained = MetaLearner(model, made)
