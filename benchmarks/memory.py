@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from contestants.meta_data import add_options
 from machine import cores, describe, sentence
 from rounds import Entry, Worker, note_disturbance, require_product, table, write_json
 
@@ -26,14 +27,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--inner-steps", type=int, nargs="+", default=[1, 2, 3, 5, 7, 10])
     add("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    add("--dim", type=int, default=128, help="model width")
-    add("--layers", type=int, default=2, help="layers of the encoder, and of the decoder")
-    add("--heads", type=int, default=4, help="attention heads")
-    add("--hidden", type=int, default=512, help="feed-forward width")
-    add("--length", type=int, default=64, help="tokens of a source and of a target")
-    add("--tasks", type=int, default=4, help="tasks in a meta-batch")
-    add("--support", type=int, default=4, help="K, examples to adapt on")
-    add("--query", type=int, default=4, help="Q, examples to be judged on")
+    add_options(add)
     add("--inner-learning-rate", type=float, default=0.05)
     add("--outer-learning-rate", type=float, default=1e-3)
     add("--steps", type=int, default=8, help="measured steps a round")

@@ -14,8 +14,9 @@ from typing import Any
 
 from machine import describe, sentence
 from paper_rows import alphabets, mixed, sinusoid, strategies
-from paper_rows.base import Experiment, interval
+from paper_rows.base import Experiment
 from rounds import require_product, table
+from seeds import interval, use_threads
 
 EXPERIMENTS: list[Experiment] = [
     *sinusoid.EXPERIMENTS,
@@ -49,11 +50,7 @@ def main() -> None:
     options = parse()
     require_product()
     print(sentence(describe()))
-    if options.threads:
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    use_threads(options.threads)
     chosen = [e for e in EXPERIMENTS if not options.rows or e.name.startswith(tuple(options.rows))]
     if options.quick:
         show([row for e in chosen for row in rows_of(e, [one_run(e, options.seeds[0], e.quick)])])
@@ -106,7 +103,7 @@ def rows_of(experiment: Experiment, runs: list[dict[str, Any]]) -> list[dict[str
     extra = {key: round(interval([run["figures"][key] for run in runs])[0], 3) for key in others}
     for point in points:
         values = [run["figures"][point] for run in runs]
-        mean, low, high = interval([math.nan if value is None else value for value in values])
+        mean, half = interval([math.nan if value is None else value for value in values])
         rows.append(
             {
                 "row": experiment.name,
@@ -114,8 +111,8 @@ def rows_of(experiment: Experiment, runs: list[dict[str, Any]]) -> list[dict[str
                 "steps": int(point.split("/")[1]),
                 "paper": experiment.paper.get(point),
                 "ours": finite(mean),
-                "low": finite(low),
-                "high": finite(high),
+                "low": finite(mean - half),
+                "high": finite(mean + half),
                 "seeds": [run["seed"] for run in runs],
                 "iterations": runs[0]["iterations"],
                 "seconds": round(sum(run["seconds"] for run in runs), 1),

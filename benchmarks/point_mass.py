@@ -11,7 +11,7 @@ from typing import Any
 
 from machine import describe, sentence
 from rounds import require_product, table, write_json
-from sinusoid import interval
+from seeds import interval, use_threads
 
 PAPER = (-40.41, -11.68, -3.33, -3.23)
 
@@ -51,15 +51,6 @@ def main() -> None:
     settings = {key: value for key, value in vars(options).items() if key != "json"}
     content = {"benchmark": "point_mass", "machine": machine, "settings": settings, "runs": runs}
     write_json(options.json, {**content, "rows": found})
-
-
-def use_threads(threads: int) -> None:
-    """As many threads as asked for, before TensorFlow starts any."""
-    import tensorflow as tf
-
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def one_seed(options: argparse.Namespace, seed: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from contestants.meta_data import add_options
 from machine import busy_seconds, cores, describe, sentence
 from rounds import CLEAN, QUIET, require_product, table, write_json
 
@@ -30,14 +31,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--processes", type=int, nargs="+", default=[1, 2], help="sizes of the clusters, the first is the yardstick")
     add("--cores", type=int, help="cores of one process (default: all, shared by the largest cluster)")
-    add("--dim", type=int, default=128, help="model width")
-    add("--layers", type=int, default=2, help="layers of the encoder, and of the decoder")
-    add("--heads", type=int, default=4, help="attention heads")
-    add("--hidden", type=int, default=512, help="feed-forward width")
-    add("--length", type=int, default=64, help="tokens of a source and of a target")
-    add("--tasks", type=int, default=4, help="tasks of one process in a meta-batch")
-    add("--support", type=int, default=4, help="K, examples to adapt on")
-    add("--query", type=int, default=4, help="Q, examples to be judged on")
+    add_options(add, "tasks of one process in a meta-batch")
     add("--inner-steps", type=int, default=2)
     add("--inner-learning-rate", type=float, default=0.1)
     add("--outer-learning-rate", type=float, default=1e-3)

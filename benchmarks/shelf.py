@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from contestants.meta_data import add_options
 from machine import cores, describe, sentence
 from rounds import Entry, note_disturbance, require_product, run_rounds, table
 
@@ -20,10 +21,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--algorithms", nargs="+", help="names of the registry; all if left out")
-    for name, value in {"dim": 128, "layers": 2, "heads": 4, "hidden": 512, "length": 64}.items():
-        add(f"--{name}", type=int, default=value)
-    for name, value in {"tasks": 4, "support": 4, "query": 4, "inner-steps": 2, "seed": 0}.items():
-        add(f"--{name}", type=int, default=value)
+    add_options(add)
+    add("--inner-steps", type=int, default=2)
+    add("--seed", type=int, default=0)
     add("--inner-learning-rate", type=float, default=0.01)
     add("--outer-learning-rate", type=float, default=1e-4)
     add("--steps", type=int, default=6, help="measured steps a round")

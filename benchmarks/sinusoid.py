@@ -6,16 +6,15 @@ the joint network, to its advantage, at the best rate for that n, chosen on vali
 """
 
 import argparse
-import statistics
 import time
 from typing import Any
 
 from machine import describe, sentence
 from rounds import require_product, table, write_json
+from seeds import interval
 
 READ_AT = (0, 1, 5)
 MULTIPLIERS = (0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 10.0)
-STUDENT_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def parse() -> argparse.Namespace:
@@ -101,14 +100,6 @@ def tuned(learner: Any, validation: Any, test: Any, rate: float) -> tuple[list[f
         losses.append(float(curve(test, best).mean()))
         rates.append(best * rate)
     return losses, rates
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % interval (Student's t; 0 for a single value)."""
-    if len(values) < 2:
-        return values[0], 0.0
-    t = STUDENT_95.get(len(values), 1.96)
-    return statistics.fmean(values), t * statistics.stdev(values) / len(values) ** 0.5
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from pathlib import Path
 import keras
 
 # Imported for their registrations: a file names its classes, and Keras must know them before it reads one.
-from metagpt_tf import meta, models
+import metagpt_tf.meta
+import metagpt_tf.models
+import metagpt_tf.reinforcement  # noqa: F401
 
-__all__ = ["check_file", "load_model", "meta", "models"]
+__all__ = ["check_file", "load_model"]
 
 
 def check_file(path: str | os.PathLike) -> Path:

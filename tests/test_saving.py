@@ -11,6 +11,7 @@ import pytest
 
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
+from metagpt_tf.reinforcement import RL2, Bandits
 from metagpt_tf.saving import check_file, load_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,18 @@ def test_a_new_process_needs_no_other_import(saved: Path):
     code = (
         f"from metagpt_tf.saving import load_model; assert type(load_model({str(saved)!r})).__name__ == 'MetaLearner'"
     )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_learner_by_rewards_comes_back_in_a_new_process(tmp_path: Path):
+    path = tmp_path / "rl.keras"
+    learner = RL2(Bandits(arms=2, pulls=2), units=4)
+    learner.compile("adam")
+    learner.optimizer.build(learner.trainable_variables)
+    learner.save(path)
+    code = f"from metagpt_tf.saving import load_model; assert load_model({str(path)!r}).units == 4"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 Axes: M tasks, K support examples, Q query examples, S source, T target.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,23 @@ import numpy as np
 
 PAD, BOS, EOS, VOCABULARY = 0, 1, 2, 259
 SUPPORT_X, SUPPORT_Y, QUERY_X, QUERY_Y = range(4)
+
+
+def add_options(add: Callable[..., Any], tasks: str = "tasks in a meta-batch") -> None:
+    """The sizes of the model and of the episodes, as options of a script.
+
+    Args:
+        add: `parser.add_argument`.
+        tasks: what `--tasks` counts.
+    """
+    add("--dim", type=int, default=128, help="model width")
+    add("--layers", type=int, default=2, help="layers of the encoder, and of the decoder")
+    add("--heads", type=int, default=4, help="attention heads")
+    add("--hidden", type=int, default=512, help="feed-forward width")
+    add("--length", type=int, default=64, help="tokens of a source and of a target")
+    add("--tasks", type=int, default=4, help=tasks)
+    add("--support", type=int, default=4, help="K, examples to adapt on")
+    add("--query", type=int, default=4, help="Q, examples to be judged on")
 
 
 def episode(settings: dict[str, Any]) -> tuple[np.ndarray, ...]:

@@ -1,13 +1,8 @@
-"""What an experiment is, and how its seeds become an interval."""
+"""What an experiment is."""
 
 import dataclasses
-import math
-import statistics
 from collections.abc import Callable
 from typing import Any
-
-# Two-sided 95 % points of Student's t, by degrees of freedom.
-STUDENT_95 = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 Result = dict[str, float]
 
@@ -31,15 +26,6 @@ class Experiment:
     quick: int
     paper: dict[str, float]
     protocol: str
-
-
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean, and the ends of its 95 % interval (Student's t); the value itself where there is only one."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, mean, mean
-    half = STUDENT_95[min(len(values) - 1, len(STUDENT_95) - 1)] * statistics.stdev(values) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
 
 
 def curve_of(learner: Any, tasks: Any, shots: int, steps: tuple[int, ...], queries: int = 100) -> Result:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from metagpt_tf.meta.episodes import Fields, as_episode
 from metagpt_tf.meta.learner import MetaLearner
+from metagpt_tf.meta.task import TaskModel
 
 ORDERS = ("easy_first", "hard_first")
 
@@ -61,7 +62,7 @@ class Curriculum:
             )
         if order not in ORDERS:
             raise ValueError(f"order must be one of {', '.join(ORDERS)}, received {order!r}.")
-        self.layout = learner.layout  # raises if the model is not built
+        learner.layout  # noqa: B018 - raises if the model is not built
         self.learner, self.candidates, self.outer_steps = learner, candidates, outer_steps
         self.start_share, self.order = start_share, order
 
@@ -93,9 +94,8 @@ class Curriculum:
 
     def pick(self, episodes: Fields, count: int) -> Fields:
         """`count` of the candidates, in the order of their difficulty."""
-        ranked = tf.argsort(
-            self.difficulty(episodes), direction="ASCENDING" if self.order == ORDERS[0] else "DESCENDING"
-        )
+        direction = "ASCENDING" if self.order == "easy_first" else "DESCENDING"
+        ranked = tf.argsort(self.difficulty(episodes), direction=direction)
         total = tf.shape(ranked)[0]
         window = tf.maximum(tf.cast(tf.math.ceil(self.share() * tf.cast(total, tf.float32)), tf.int32), count)
         places = (tf.range(count) * window) // count  # evenly through the window
@@ -103,12 +103,14 @@ class Curriculum:
 
     def difficulty(self, episodes: Fields) -> tf.Tensor:
         """Support loss `(tasks,)` of each task at the learner's present weights."""
-        weights = [tf.convert_to_tensor(v.value) for v in self.learner.trainable_variables]
+        learner, layout = self.learner, self.learner.layout
+        weights = [tf.convert_to_tensor(v.value) for v in learner.model.trainable_variables]
 
         def loss(task: Any) -> tf.Tensor:
-            episode, inside = as_episode(task), self.learner._task(weights)
+            episode = as_episode(task)
+            inside = TaskModel(learner.model, learner.task_loss, layout, weights)
             support = inside.loss_on(episode.support_x, episode.support_y)
-            return support(self.learner.algorithm.start(self.layout.select(inside.trainable), support))
+            return support(learner.algorithm.start(layout.select(weights), support))
 
         return tf.stop_gradient(tf.vectorized_map(loss, episodes))
 

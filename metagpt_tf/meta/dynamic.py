@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from metagpt_tf.meta.algorithm import registry
-from metagpt_tf.meta.inner import Adaptation, Carry, Weights
+from metagpt_tf.meta.inner import Adaptation, Carry, Weights, dot
 from metagpt_tf.meta.maml import MAML
 
 TINY = 1e-8
@@ -109,7 +109,7 @@ class Dynamic(MAML):
         middle = max(size // 2, 1)
         halves = [support_loss.rows(0, middle), support_loss.rows(size - middle, size)]
         (loss_1, first), (loss_2, second) = (self.gradients(at, half) for half in halves)
-        dots = [_dot(a, b) for a, b in ((first, first), (second, second), (first, second))]
+        dots = [tf.cast(dot(a, b), tf.float32) for a, b in ((first, first), (second, second), (first, second))]
         cosine = dots[2] / (tf.sqrt(dots[0] * dots[1]) + TINY)
         slope = 0.5 * tf.math.log(0.25 * (dots[0] + dots[1] + 2.0 * dots[2]) + TINY)
         loss = tf.cast(0.5 * (loss_1 + loss_2), tf.float32)
@@ -173,8 +173,3 @@ class Dynamic(MAML):
     def get_config(self) -> dict[str, Any]:
         names = ("held_out", "tolerance", "plan")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def _dot(first: Weights, second: Weights) -> tf.Tensor:
-    pairs = zip(first, second, strict=True)
-    return tf.add_n([tf.reduce_sum(tf.cast(a, tf.float32) * tf.cast(b, tf.float32)) for a, b in pairs])

@@ -1,5 +1,6 @@
 """Hierarchical meta-learning: tasks softly clustered, an initialisation for each cluster, rates at three levels."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +84,7 @@ class Hierarchical(MAML):
         self.centres = self._weight("centres", (self.clusters, dim), keras.initializers.RandomNormal(stddev=1.0))
         self.kernels = self._weight("kernels", (self.clusters, dim, dim), "glorot_uniform")
         self.biases = self._weight("biases", (self.clusters, dim), "zeros")
-        self.sizes = [int(tf.TensorShape(s).num_elements()) if self.gate == "parameter" else 1 for s in shapes]
+        self.sizes = self._gate_sizes(shapes)
         self.gate_kernel = self._weight("gate_kernel", (2 * dim, sum(self.sizes)), "zeros")
         self.gate_bias = self._weight("gate_bias", (sum(self.sizes),), "zeros")
         if self.three_level_rates:
@@ -91,18 +92,21 @@ class Hierarchical(MAML):
         super().build(shapes)
 
     def _build_rates(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        start = keras.initializers.Constant(float(tf.math.log(self.inner_learning_rate)))
+        start = keras.initializers.Constant(math.log(self.inner_learning_rate))
         self.layer_of = list(self.layer_indices) or list(range(len(shapes)))
         self.global_rate = self._weight("global_log_rate", (), start)
         self.layer_rates = self._weight("layer_log_rates", (max(self.layer_of) + 1,), "zeros")
         self.parameter_rates = [self._weight(f"log_rate_{i}", tuple(s), "zeros") for i, s in enumerate(shapes)]
+
+    def _gate_sizes(self, shapes: Sequence[tuple[int, ...]]) -> list[int]:
+        return [math.prod(shape) if self.gate == "parameter" else 1 for shape in shapes]
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Any) -> keras.Variable:
         return self.add_weight(shape=shape, initializer=initializer, name=name, dtype="float32")
 
     def check_shapes(self, shapes: Sequence[tuple[int, ...]]) -> None:
         super().check_shapes(shapes)
-        sizes = [int(tf.TensorShape(s).num_elements()) if self.gate == "parameter" else 1 for s in shapes]
+        sizes = self._gate_sizes(shapes)
         if sizes != self.sizes:
             raise ValueError(
                 f"The gates of this Hierarchical are for tensors of {self.sizes[:4]}… numbers; scope {self.scope!r} "

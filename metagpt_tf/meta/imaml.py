@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.meta.algorithm import Algorithm, check_steps, registry
-from metagpt_tf.meta.inner import Adaptation, Carry, LossOfWeights, Weights
+from metagpt_tf.meta.inner import Adaptation, Carry, LossOfWeights, Weights, dot
 
 
 @registry.register("imaml")
@@ -88,24 +88,24 @@ class IMAML(Algorithm):
         found = tape.gradient(loss, end, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradient = [tf.stop_gradient(tf.convert_to_tensor(g)) for g in found]
         solved = [tf.stop_gradient(v) for v in self.solve(end, support_loss, gradient)]
-        objective = loss + _slope_only(_dot(solved, run.start), loss)
+        objective = loss + _slope_only(dot(solved, run.start), loss)
         if self.scope != "all":  # weights outside of the scope move the minimum too
             slope = self.gradients(end, support_loss)[1]
-            objective -= _slope_only(_dot(slope, solved), loss) / self.regularization
+            objective -= _slope_only(dot(slope, solved), loss) / self.regularization
         return objective, tf.stop_gradient(loss)
 
     def solve(self, at: Weights, support_loss: LossOfWeights, right: Weights) -> Weights:
         """`v` with `(I + ∇²L_support(at)/λ) v = right`, by `cg_steps` steps of conjugate gradient from `right`."""
         v = right
         residual = [b - a for b, a in zip(right, self._system(at, support_loss, v), strict=True)]
-        direction, size = residual, _dot(residual, residual)
+        direction, size = residual, dot(residual, residual)
         for _ in range(self.cg_steps):
             image = self._system(at, support_loss, direction)
             # A residual of zero is an exact solution, not a reason for NaN.
-            step = tf.math.divide_no_nan(size, _dot(direction, image))
+            step = tf.math.divide_no_nan(size, dot(direction, image))
             v = _add(v, step, direction)
             residual = _add(residual, -step, image)
-            new = _dot(residual, residual)
+            new = dot(residual, residual)
             direction = _add(residual, tf.math.divide_no_nan(new, size), direction)
             size = new
         return v
@@ -114,7 +114,7 @@ class IMAML(Algorithm):
         """`(I + ∇²L_support(at)/λ) vector`."""
         with tf.GradientTape() as tape:
             tape.watch(at)
-            slope = _dot(self.gradients(at, support_loss)[1], vector)
+            slope = dot(self.gradients(at, support_loss)[1], vector)
         products = tape.gradient(slope, at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return _add(vector, tf.constant(1.0 / self.regularization), [tf.convert_to_tensor(p) for p in products])
 
@@ -125,11 +125,6 @@ class IMAML(Algorithm):
 def _slope_only(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """A zero with the gradient of `value`."""
     return tf.cast(value - tf.stop_gradient(value), like.dtype)
-
-
-def _dot(first: Weights, second: Weights) -> tf.Tensor:
-    """`⟨first, second⟩` over all tensors, `()`, in the weights' own precision."""
-    return tf.add_n([tf.reduce_sum(a * tf.cast(b, a.dtype)) for a, b in zip(first, second, strict=True)])
 
 
 def _add(first: Weights, factor: tf.Tensor, second: Weights) -> Weights:

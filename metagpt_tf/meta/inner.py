@@ -9,6 +9,11 @@ Weights = list[tf.Tensor]
 LossOfWeights = Callable[[Weights], tf.Tensor]
 
 
+def dot(first: Weights, second: Weights) -> tf.Tensor:
+    """`⟨first, second⟩` over all tensors, `()`, in the precision of `first`."""
+    return tf.add_n([tf.reduce_sum(a * tf.cast(b, a.dtype)) for a, b in zip(first, second, strict=True)])
+
+
 class Carry(NamedTuple):
     """What one inner step hands to the next.
 

@@ -3,8 +3,6 @@
 Axes: M meta-batch, K support, Q query.
 """
 
-from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import keras
@@ -13,9 +11,9 @@ import tensorflow as tf
 from metagpt_tf.meta.adapting import AdaptingModel
 from metagpt_tf.meta.episodes import Fields, as_episode, check_dataset, zeros_like_spec
 from metagpt_tf.meta.metrics import LearnerMetrics
-from metagpt_tf.meta.outer import TaskResult, check_inner_losses, run_task
+from metagpt_tf.meta.outer import TaskResult, check_inner_losses, in_order, outer_step, run_task
 from metagpt_tf.meta.parallel import map_tasks, mean_gradients
-from metagpt_tf.meta.rematerialize import mean_gradients_within, recomputed_steps
+from metagpt_tf.meta.rematerialize import recomputed_steps
 from metagpt_tf.meta.task import scalar_loss
 from metagpt_tf.meta.workers import check_replicas, mean_over_replicas, per_worker_logs
 
@@ -199,35 +197,24 @@ class MetaLearner(AdaptingModel):
         """One outer step on a meta-batch of episodes; returns the logs."""
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
-        gradients, results = self._meta_gradients(episodes, weights)
-        self.optimizer.apply(self._outer_gradients(gradients), self.trainable_variables)
-        self.algorithm.end_outer_step()
+        gradients, results = in_order(self.algorithm, lambda: self._meta_gradients(episodes, weights))
+        check_inner_losses(results.inner_losses)  # before a weight is written
+        outer_step(self, gradients)
         self._move_statistics(results.non_trainable)
         return self._log(episodes, results)
 
     def _meta_gradients(self, episodes: Any, weights: list[Any]) -> tuple[list[Any], TaskResult]:
-        """Mean gradients over tasks, and the results; both orders are traced where one follows the other."""
+        """Mean gradients over tasks, and the results."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-
-        def of_order(first: bool | None) -> Any:
-            within = self.rematerialize and self.task_parallelism == "vectorized"
-            gradients_of = mean_gradients_within if within else partial(mean_gradients, self.task_parallelism)
-            with nullcontext() if first is None else self.algorithm.order(first):
-                return gradients_of(
-                    lambda task: self._run_task(weights, task, training=True),
-                    episodes,
-                    weights,
-                    # The optimizer sums gradients over replicas, and scales losses under float16.
-                    lambda loss: self.optimizer.scale_loss(loss / replicas),
-                )
-
-        now = self.algorithm.first_order_now()
-        return of_order(None) if now is None else tf.cond(now, lambda: of_order(True), lambda: of_order(False))
-
-    def _outer_gradients(self, gradients: list[Any]) -> list[Any]:
-        layout = self.layout
-        changed = self.algorithm.outer_gradients(layout.select(gradients))
-        return layout.merge(gradients, changed)
+        return mean_gradients(
+            self.task_parallelism,
+            lambda task: self._run_task(weights, task, training=True),
+            episodes,
+            weights,
+            # The optimizer sums gradients over replicas, and scales losses under float16.
+            lambda loss: self.optimizer.scale_loss(loss / replicas),
+            task_by_task=self.rematerialize,
+        )
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -235,6 +222,7 @@ class MetaLearner(AdaptingModel):
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         results = map_tasks(self.task_parallelism, lambda task: self._run_task(weights, task, training=False), episodes)
+        check_inner_losses(results.inner_losses)
         return self._log(episodes, results)
 
     def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
@@ -254,7 +242,6 @@ class MetaLearner(AdaptingModel):
                 variable.assign(mean_over_replicas(tf.reduce_mean(stacked, axis=0)) if moving else stacked[0])
 
     def _log(self, episodes: Any, results: TaskResult) -> dict[str, Any]:
-        check_inner_losses(results.inner_losses)
         self._learner_metrics.update(
             results.loss,
             results.pre_loss,

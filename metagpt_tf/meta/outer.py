@@ -1,5 +1,6 @@
 """One task of the outer loop: start, inner loop, query set, and what the learner wants to know of it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -61,6 +62,37 @@ def run_task(task: TaskModel, algorithm: Algorithm, episode: Fields, with_predic
         tf.nest.map_structure(stop, before) if with_predictions else (),
         task.moved(),
     )
+
+
+def in_order(algorithm: Algorithm, gradients_of: Callable[[], Any]) -> Any:
+    """`gradients_of()`, traced in the order of this outer step; in both where first order gives way to second.
+
+    Args:
+        algorithm: says which order is due.
+        gradients_of: traces the gradients; called once for each order.
+    """
+    now = algorithm.first_order_now()
+    if now is None:
+        return gradients_of()
+
+    def of_order(first: bool) -> Any:
+        with algorithm.order(first):
+            return gradients_of()
+
+    return tf.cond(now, lambda: of_order(True), lambda: of_order(False))
+
+
+def outer_step(learner: Any, gradients: Weights) -> None:
+    """Give mean gradients over tasks to the algorithm, and what it makes of them to the optimizer.
+
+    Args:
+        learner: an `AdaptingModel` with an optimizer.
+        gradients: one for each of `learner.trainable_variables`.
+    """
+    algorithm, layout = learner.algorithm, learner.layout
+    changed = algorithm.outer_gradients(layout.select(gradients))
+    learner.optimizer.apply(layout.merge(gradients, changed), learner.trainable_variables)
+    algorithm.end_outer_step()
 
 
 def check_inner_losses(losses: tf.Tensor) -> None:

@@ -39,6 +39,7 @@ def mean_gradients(
     episodes: Any,
     weights: list[tf.Tensor],
     scale: Callable[[tf.Tensor], tf.Tensor],
+    task_by_task: bool = False,
 ) -> tuple[list[tf.Tensor], Any]:
     """Gradients of the mean of `function(task).objective` in `weights`, and the stacked results.
 
@@ -48,18 +49,13 @@ def mean_gradients(
         episodes: nested tensors with leading axis M.
         weights: tensors that `function` reads.
         scale: applied to each objective before it is differentiated (loss scaling).
+        task_by_task: let each task of the vectorized form take its own gradient, at the price of M gradients of all
+            weights at once. `vectorized_map` rewrites the operations of a task and drops custom gradients on the way:
+            differentiated from outside, a recomputed inner step would be kept after all.
 
     Returns:
         Gradients shaped as `weights`, dense; the fields of the results with a leading axis M.
     """
-    if form == "vectorized":
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            results = tf.vectorized_map(function, episodes)
-            loss = scale(tf.reduce_mean(results.objective))
-        return _dense_gradients(tape, loss, weights), results
-
-    spec = _result_spec(function, episodes)
 
     def with_gradients(task: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -68,7 +64,16 @@ def mean_gradients(
             loss = scale(result.objective)
         return _dense_gradients(tape, loss, weights), result
 
-    return _accumulate(with_gradients, spec, episodes, weights)
+    if form == "sequential":
+        return _accumulate(with_gradients, _result_spec(function, episodes), episodes, weights)
+    if task_by_task:
+        gradients, results = tf.vectorized_map(with_gradients, episodes)
+        return [tf.reduce_mean(g, axis=0) for g in gradients], results
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        results = tf.vectorized_map(function, episodes)
+        loss = scale(tf.reduce_mean(results.objective))
+    return _dense_gradients(tape, loss, weights), results
 
 
 def _accumulate(

@@ -113,33 +113,6 @@ def recomputed_step(algorithm: Any, carry: Carry, support_loss: TaskLoss, rate_m
     return Carry(list(outputs.fast), outputs.slots, carry.index + 1), outputs.loss
 
 
-def mean_gradients_within(
-    function: Callable[[Any], Any], episodes: Any, weights: list[tf.Tensor], scale: Callable[[tf.Tensor], tf.Tensor]
-) -> tuple[list[tf.Tensor], Any]:
-    """As `parallel.mean_gradients` in its vectorized form, but each task takes its own gradient.
-
-    `vectorized_map` rewrites the operations of a task and drops custom gradients on the way: differentiated from
-    outside, a recomputed step would be kept after all. Costs M gradients of all weights at once.
-
-    Args:
-        function, episodes, weights, scale: as in `parallel.mean_gradients`.
-
-    Returns:
-        As there.
-    """
-
-    def with_gradients(task: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            result = function(task)
-            loss = scale(result.objective)
-        found = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [tf.convert_to_tensor(g) for g in found], result
-
-    gradients, results = tf.vectorized_map(with_gradients, episodes)
-    return [tf.reduce_mean(g, axis=0) for g in gradients], results
-
-
 def _recomputed(step: Callable[[_Inputs], _Outputs], inputs: _Inputs) -> _Outputs:
     """`step(inputs)`, of which only the inputs are kept for the backward pass."""
     structure: list[_Outputs] = []

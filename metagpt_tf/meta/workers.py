@@ -16,7 +16,15 @@ import tensorflow as tf
 from metagpt_tf.meta.episodes import Fields
 
 CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
+CLIPS = (
+    "would clip the gradients of each of the {replicas} replicas before they are summed, which is another update than "
+    "on one replica. Leave it out, or train on one replica."
+)
 FAILING = ("gradient_accumulation_steps", "ema_overwrite_frequency")
+FAILS = (
+    "fails under {replicas} replicas: Keras writes variables inside a condition there. Leave it out; for a larger "
+    "meta-batch give more tasks, with task_parallelism='sequential' if memory is short."
+)
 
 
 def check_replicas(
@@ -119,21 +127,11 @@ def _cluster(strategy: Any) -> dict[str, Any]:
 
 
 def _check_optimizer(optimizer: Any, replicas: int) -> None:
-    for name in CLIPPING:
-        value = getattr(optimizer, name, None)
-        if value is not None:
-            raise ValueError(
-                f"{name}={value} would clip the gradients of each of the {replicas} replicas before they are summed, "
-                "which is another update than on one replica. Leave it out, or train on one replica."
-            )
-    for name in FAILING:
-        value = getattr(optimizer, name, None)
-        if value is not None:
-            raise ValueError(
-                f"{name}={value} fails under {replicas} replicas: Keras writes variables inside a condition there. "
-                "Leave it out; for a larger meta-batch give more tasks, with task_parallelism='sequential' if memory "
-                "is short."
-            )
+    for names, harm in ((CLIPPING, CLIPS), (FAILING, FAILS)):
+        for name in names:
+            value = getattr(optimizer, name, None)
+            if value is not None:
+                raise ValueError(f"{name}={value} {harm.format(replicas=replicas)}")
 
 
 def _check_share(spec: Fields, replicas: int) -> None:

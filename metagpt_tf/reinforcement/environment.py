@@ -6,7 +6,6 @@ Axes: M tasks of a meta-batch, N episodes of a task, G numbers that tell a task,
 import numbers
 from typing import Any, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from metagpt_tf.registry import Registry
@@ -122,28 +121,3 @@ def check_whole(name: str, value: Any, least: int, below: int | None = None) -> 
     if not whole or value < least or (below is not None and value >= below):
         wanted = f">= {least}" if below is None else f"in [{least}, {below})"
         raise ValueError(f"{name} must be a whole number {wanted}, received {value!r}.")
-
-
-def check_dataset(x: Any) -> tf.data.Dataset:
-    """Return `x` if it is a dataset.
-
-    Raises:
-        TypeError: it is not.
-    """
-    if not isinstance(x, tf.data.Dataset):
-        raise TypeError(
-            f"fit takes a tf.data.Dataset of TaskBatch, received {type(x).__name__}. "
-            "environment.as_dataset(meta_batch_size, num_batches=…) makes one."
-        )
-    return x
-
-
-def compile_config(model: keras.Model) -> dict[str, Any]:
-    """What a file keeps of the `compile` of a learner that has no loss; `{}` if it was not compiled."""
-    if not model.compiled:
-        return {}
-    return {
-        "optimizer": keras.saving.serialize_keras_object(model.optimizer),
-        "run_eagerly": model.run_eagerly,
-        "steps_per_execution": model.steps_per_execution,
-    }

@@ -3,7 +3,6 @@
 Axes: M tasks of a meta-batch, N episodes, P length of a state.
 """
 
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import keras
@@ -13,12 +12,14 @@ from metagpt_tf.fast_weights import State
 from metagpt_tf.meta.adapting import AdaptingModel
 from metagpt_tf.meta.algorithm import check_steps
 from metagpt_tf.meta.inner import Weights
+from metagpt_tf.meta.outer import in_order, outer_step
 from metagpt_tf.meta.parallel import map_tasks, mean_gradients
 from metagpt_tf.reinforcement.advantages import check_surrogate
-from metagpt_tf.reinforcement.environment import TaskBatch, check_dataset, check_whole, compile_config
+from metagpt_tf.reinforcement.environment import TaskBatch, check_whole
 from metagpt_tf.reinforcement.environment import get as get_environment
 from metagpt_tf.reinforcement.practice import Practice, Settings
 from metagpt_tf.reinforcement.rollout import Noise, draw_noise
+from metagpt_tf.reinforcement.training import TrainedOnTasks
 
 LOGS = ("return", "pre_return", "loss")
 
@@ -32,7 +33,7 @@ class PracticeResult(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class PolicyGradientLearner(AdaptingModel):
+class PolicyGradientLearner(TrainedOnTasks, AdaptingModel):
     """MAML for reinforcement learning: any Keras policy, any of `metagpt_tf.meta`'s algorithms, trained with `fit`.
 
     `φ_{i+1} = φ_i − α ∇L(φ_i; episodes of φ_i)`, then `θ ← θ − β ∇_θ mean_tasks L(φ_n; episodes of φ_n)`, where `L` is
@@ -140,55 +141,33 @@ class PolicyGradientLearner(AdaptingModel):
         self._build_if_model_is()
         self.optimizer.build(self.trainable_variables)
 
-    def get_compile_config(self) -> dict[str, Any]:
-        return compile_config(self)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**{**config, "optimizer": keras.saving.deserialize_keras_object(config["optimizer"])})
-
     @property
     def metrics(self) -> list[Any]:
         return list(self._means.values())
 
     # ---------------------------------------------------------------- training
 
-    def fit(self, x: Any = None, **kwargs: Any) -> Any:
-        """Meta-train on a dataset of `TaskBatch`, as `environment.as_dataset` makes; else as `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History` of the logs.
-
-        Raises:
-            TypeError: not a `tf.data.Dataset`.
-        """
-        kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
-        return super().fit(check_dataset(x), **kwargs)
-
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         """One outer step on a batch of tasks; returns the logs."""
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         gradients, results = self._policy_gradients(TaskBatch(*data), weights)
-        changed = self.algorithm.outer_gradients(self.layout.select(gradients))
-        self.optimizer.apply(self.layout.merge(gradients, changed), self.trainable_variables)
-        self.algorithm.end_outer_step()
+        outer_step(self, gradients)
         return self._log(LOGS, (results.returns[:, -1], results.returns[:, 0], results.loss))
 
     def _policy_gradients(self, batch: TaskBatch, weights: Weights) -> tuple[Weights, PracticeResult]:
         noise = self._noise(batch.seed, self.algorithm.inner_steps)
 
-        def of_order(first: bool | None) -> Any:
-            with nullcontext() if first is None else self.algorithm.order(first):
-                return mean_gradients(
-                    self.task_parallelism,
-                    lambda task: self._run_task(weights, *task),
-                    (batch.task, noise),
-                    weights,
-                    self.optimizer.scale_loss,
-                )
+        def gradients_of() -> tuple[Weights, PracticeResult]:
+            return mean_gradients(
+                self.task_parallelism,
+                lambda task: self._run_task(weights, *task),
+                (batch.task, noise),
+                weights,
+                self.optimizer.scale_loss,
+            )
 
-        now = self.algorithm.first_order_now()
-        return of_order(None) if now is None else tf.cond(now, lambda: of_order(True), lambda: of_order(False))
+        return in_order(self.algorithm, gradients_of)
 
     def _run_task(self, weights: Weights, task: tf.Tensor, noise: Noise) -> PracticeResult:
         practice = self._practice(weights, task, noise)

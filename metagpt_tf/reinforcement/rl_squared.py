@@ -9,16 +9,17 @@ import keras
 import tensorflow as tf
 
 from metagpt_tf.reinforcement.advantages import advantages, discounted_sums
-from metagpt_tf.reinforcement.environment import TaskBatch, check_dataset, check_whole, compile_config
+from metagpt_tf.reinforcement.environment import TaskBatch, check_whole
 from metagpt_tf.reinforcement.environment import get as get_environment
 from metagpt_tf.reinforcement.policies import RecurrentPolicy, recurrent_inputs
 from metagpt_tf.reinforcement.rollout import Previous, Trajectories, draw_noise, rollout
+from metagpt_tf.reinforcement.training import TrainedOnTasks
 
 LOGS = ("return", "loss", "value_loss", "entropy")
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
-class RL2(keras.Model):
+class RL2(TrainedOnTasks):
     """Fast learning by slow learning: what a GRU does with its last action and reward is learned by policy gradient.
 
     No gradient is taken when a task is met: one episode is a whole trial, the memory starts at zero with it, and reads
@@ -89,13 +90,6 @@ class RL2(keras.Model):
         kwargs.setdefault("jit_compile", False)
         super().compile(optimizer=optimizer, **kwargs)
 
-    def get_compile_config(self) -> dict[str, Any]:
-        return compile_config(self)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**{**config, "optimizer": keras.saving.deserialize_keras_object(config["optimizer"])})
-        self.optimizer.build(self.trainable_variables)
-
     @property
     def metrics(self) -> list[Any]:
         return list(self._means.values())
@@ -134,15 +128,6 @@ class RL2(keras.Model):
         return tf.transpose(outputs, [1, 0, 2]), tf.transpose(values)
 
     # ---------------------------------------------------------------- training
-
-    def fit(self, x: Any = None, **kwargs: Any) -> Any:
-        """Train on a dataset of `TaskBatch`, as `environment.as_dataset` makes; else as `keras.Model.fit`.
-
-        Raises:
-            TypeError: not a `tf.data.Dataset`.
-        """
-        kwargs.setdefault("shuffle", False)  # a dataset brings its own order; Keras warns otherwise
-        return super().fit(check_dataset(x), **kwargs)
 
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:

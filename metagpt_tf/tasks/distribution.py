@@ -5,7 +5,9 @@ Axes: M meta-batch, K support, Q query.
 
 import abc
 import copy
+import math
 import numbers
+from collections.abc import Sequence
 from typing import Any, Self
 
 import tensorflow as tf
@@ -168,6 +170,18 @@ def stateless_seed(seed: int) -> tf.Tensor:
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not -(2**31) <= seed < 2**31:
         raise ValueError(f"seed must be a whole number in [-2**31, 2**31), received {seed!r}.")
     return tf.constant([seed, 0], tf.int32)
+
+
+def checked_range(name: str, bounds: Sequence[float]) -> tuple[float, float]:
+    """A range as two numbers.
+
+    Raises:
+        ValueError: not two increasing numbers.
+    """
+    low, high = bounds if len(bounds) == 2 else (math.nan, math.nan)
+    if not low < high:
+        raise ValueError(f"{name} must be a range (low, high) with low < high, received {bounds!r}.")
+    return float(low), float(high)
 
 
 def check_split(name: str) -> None:

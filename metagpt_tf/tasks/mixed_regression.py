@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from metagpt_tf.datasets.splits import SPLITS
 from metagpt_tf.registry import closest
-from metagpt_tf.tasks.distribution import TaskDistribution, stateless_seed
+from metagpt_tf.tasks.distribution import TaskDistribution, checked_range, stateless_seed
 from metagpt_tf.tasks.episode import Episode
 
 Coefficients = list[tf.Tensor]
@@ -102,10 +102,7 @@ class MixedRegression(TaskDistribution):
         self.families = _checked_families(families)
         if not 0.0 <= noise < math.inf:
             raise ValueError(f"noise must be a standard deviation >= 0, received {noise!r}.")
-        low, high = inputs if len(inputs) == 2 else (math.nan, math.nan)
-        if not low < high:
-            raise ValueError(f"inputs must be a range (low, high) with low < high, received {inputs!r}.")
-        self.noise, self.inputs, self.with_family = float(noise), (float(low), float(high)), with_family
+        self.noise, self.inputs, self.with_family = float(noise), checked_range("inputs", inputs), with_family
 
     def family(self, seed: tf.Tensor) -> tf.Tensor:
         """The family of the task that `sample(seed, …)` draws.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from metagpt_tf.datasets.splits import SPLITS
-from metagpt_tf.tasks.distribution import TaskDistribution
+from metagpt_tf.tasks.distribution import TaskDistribution, checked_range
 from metagpt_tf.tasks.episode import Episode
 
 Range = Sequence[float]
@@ -56,11 +56,11 @@ class Sinusoid(TaskDistribution):
         frequency: Range | None = None,
         offset: Range | None = None,
     ) -> None:
-        self.amplitude = _checked("amplitude", amplitude)
-        self.phase = _checked("phase", phase)
-        self.inputs = _checked("inputs", inputs)
-        self.frequency = None if frequency is None else _checked("frequency", frequency)
-        self.offset = None if offset is None else _checked("offset", offset)
+        self.amplitude = checked_range("amplitude", amplitude)
+        self.phase = checked_range("phase", phase)
+        self.inputs = checked_range("inputs", inputs)
+        self.frequency = None if frequency is None else checked_range("frequency", frequency)
+        self.offset = None if offset is None else checked_range("offset", offset)
         if self.offset is not None and self.phase != PHASE:
             raise ValueError(
                 f"An offset b takes the place of the phase φ: y = A sin(ω x + b). Received phase={phase!r} and "
@@ -92,10 +92,3 @@ class Sinusoid(TaskDistribution):
             angle += tf.random.stateless_uniform([], seeds[1], *self.offset)
         y = amplitude * tf.sin(angle)
         return Episode(x[:k_shot], y[:k_shot], x[k_shot:], y[k_shot:])
-
-
-def _checked(name: str, bounds: Sequence[float]) -> tuple[float, float]:
-    low, high = bounds if len(bounds) == 2 else (math.nan, math.nan)
-    if not low < high:
-        raise ValueError(f"{name} must be a range (low, high) with low < high, received {bounds!r}.")
-    return float(low), float(high)
