@@ -7,8 +7,8 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "which_algorithm.md"
 
-# By name of the registry: class, how it learns, size of its state, when to use it, and its rows in the papers' table, of
-# the sinusoid and of the six families.
+# By name of the registry: class, how it learns, size of its state, when to use it, and its rows of papers.json, that of
+# the sinusoid and that of the six families.
 ALGORITHMS: dict[str, tuple[str, str, str, str, str, str]] = {
     "maml": (
         "MAML",

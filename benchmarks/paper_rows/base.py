@@ -15,7 +15,7 @@ class Experiment:
         name: the row's name, e.g. `"sinusoid/maml"`.
         run: `(seed, iterations)` to figures by point, `"shots/steps"`: `{"5/1": 0.6, "5/10": 0.4}`.
         iterations: outer steps of the full run.
-        quick: outer steps of `--quick`.
+        quick: outer steps of `--quick`, 0 to be left out of it.
         paper: the paper's figures for some of the points.
         protocol: what differs from the paper, in words.
     """

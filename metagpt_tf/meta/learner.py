@@ -198,7 +198,8 @@ class MetaLearner(AdaptingModel):
         episodes = as_episode(data)
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         gradients, results = in_order(self.algorithm, lambda: self._meta_gradients(episodes, weights))
-        check_inner_losses(results.inner_losses)  # before a weight is written
+        with tf.control_dependencies([check_inner_losses(results.inner_losses)]):  # before a weight is written
+            gradients = [tf.identity(g) for g in gradients]
         outer_step(self, gradients)
         self._move_statistics(results.non_trainable)
         return self._log(episodes, results)

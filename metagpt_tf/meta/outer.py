@@ -95,11 +95,14 @@ def outer_step(learner: Any, gradients: Weights) -> None:
     algorithm.end_outer_step()
 
 
-def check_inner_losses(losses: tf.Tensor) -> None:
+def check_inner_losses(losses: tf.Tensor) -> tf.Operation | None:
     """Stop where a task has diverged, and name it: averaged with the others it would be lost.
 
     Args:
         losses: `(M, n + 1)`, each task's support loss before each of n steps, then its query loss.
+
+    Returns:
+        In a graph the check itself: what must not happen without it has to depend on it.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs and one of them is not finite.
@@ -107,7 +110,7 @@ def check_inner_losses(losses: tf.Tensor) -> None:
     finite = tf.math.is_finite(losses)
     first = tf.argmax(tf.reshape(tf.cast(~finite, tf.int32), [-1]), output_type=tf.int32)
     steps = tf.shape(losses)[1]
-    tf.debugging.Assert(
+    return tf.debugging.Assert(
         tf.reduce_all(finite),
         [
             "The loss of a task is not finite. Task of the meta-batch, counted from 0:",
