@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe, sentence
-from paper_rows import alphabets, mixed, sinusoid, strategies
+from paper_rows import alphabets, mixed, point_mass, sinusoid, strategies
 from paper_rows.base import Experiment
 from rounds import require_product, table
 from seeds import interval, use_threads
@@ -22,6 +22,7 @@ EXPERIMENTS: list[Experiment] = [
     *sinusoid.EXPERIMENTS,
     *mixed.EXPERIMENTS,
     *strategies.EXPERIMENTS,
+    *point_mass.EXPERIMENTS,
     *alphabets.EXPERIMENTS,
 ]
 RESULTS = Path(__file__).parent / "results"
@@ -78,7 +79,7 @@ def finish(path: Path, experiment: Experiment, seed: int) -> None:
 def one_run(experiment: Experiment, seed: int, iterations: int) -> dict[str, Any]:
     """Train and judge once."""
     clock = time.perf_counter()
-    figures = experiment.run(seed, iterations)
+    figures, diverged = until_it_diverges(experiment, seed, iterations)
     seconds = round(time.perf_counter() - clock, 1)
     return {
         "row": experiment.name,
@@ -87,7 +88,20 @@ def one_run(experiment: Experiment, seed: int, iterations: int) -> dict[str, Any
         "figures": {point: finite(value) for point, value in figures.items()},
         "seconds": seconds,
         "machine": describe(),
+        **({"diverged": diverged} if diverged else {}),
     }
+
+
+def until_it_diverges(experiment: Experiment, seed: int, iterations: int) -> tuple[dict[str, float], str]:
+    """The figures, or none and the error that names the step and the task: such a seed is a result, too."""
+    import tensorflow as tf
+
+    try:
+        return experiment.run(seed, iterations), ""
+    except tf.errors.InvalidArgumentError as error:
+        if "not finite" not in str(error):
+            raise
+        return {}, next(line for line in str(error).splitlines() if "not finite" in line)[:300]
 
 
 def finished(runs: list[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
@@ -96,13 +110,14 @@ def finished(runs: list[dict[str, Any]], experiment: Experiment) -> list[dict[st
 
 def rows_of(experiment: Experiment, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each point of the experiment, over the seeds that have been run."""
-    points = [point for point in runs[0]["figures"] if "/" in point] if runs else []
+    figures = [run["figures"] for run in runs if run["figures"]]
+    points = [point for point in figures[0] if "/" in point] if figures else []
     rows = []
     # Other figures of a run (steps taken) belong to all of its points.
-    others = [key for key in runs[0]["figures"] if "/" not in key] if runs else []
-    extra = {key: round(interval([run["figures"][key] for run in runs])[0], 3) for key in others}
+    others = [key for key in figures[0] if "/" not in key] if figures else []
+    extra = {key: round(interval([run[key] for run in figures])[0], 3) for key in others}
     for point in points:
-        values = [run["figures"][point] for run in runs]
+        values = [run["figures"].get(point) for run in runs]
         mean, half = interval([math.nan if value is None else value for value in values])
         rows.append(
             {

@@ -7,7 +7,7 @@ from [-5, 5]; 5 inner steps. Judged on 1,000 held-out tasks of 100 points, noise
 from functools import partial
 from typing import Any
 
-from paper_rows.base import Experiment, Result, curve_of
+from paper_rows.base import TOGETHER, Experiment, Result, curve_of
 
 SHOTS, INNER_STEPS, RATE = 10, 5, 0.001
 
@@ -41,7 +41,7 @@ def train(seed: int, iterations: int, *, algorithm: Any) -> Result:
         [keras.Input((2,)), layers.Dense(40, "relu"), layers.Dense(40, "relu"), layers.Dense(1)], name="function"
     )
     learner = MetaLearner(model, algorithm())
-    learner.compile(keras.optimizers.Adam(1e-3), "mse")
+    learner.compile(keras.optimizers.Adam(1e-3), "mse", steps_per_execution=TOGETHER)
     learner.fit(families().as_dataset(25, SHOTS, SHOTS, seed=seed, num_batches=iterations), verbose=0)
     return curve_of(learner, families().split("meta_test"), SHOTS, (0, INNER_STEPS))
 

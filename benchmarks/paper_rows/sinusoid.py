@@ -6,7 +6,7 @@ Network 1-40-40-1 (ReLU), Adam(1e-3) outside, 25 tasks in a meta-batch, judged o
 from functools import partial
 from typing import Any
 
-from paper_rows.base import Experiment, Result, curve_of
+from paper_rows.base import TOGETHER, Experiment, Result, curve_of
 
 
 def network() -> Any:
@@ -26,7 +26,7 @@ def train(seed: int, iterations: int, *, algorithm: Any, tasks: Any, train_shots
 
     keras.utils.set_random_seed(seed)
     learner = MetaLearner(network(), algorithm())
-    learner.compile(keras.optimizers.Adam(1e-3), "mse")
+    learner.compile(keras.optimizers.Adam(1e-3), "mse", steps_per_execution=TOGETHER)
     episodes = tasks().as_dataset(25, train_shots, train_shots, seed=seed, num_batches=iterations)
     learner.fit(episodes, verbose=0)
     return judged(learner, tasks().split("meta_test"))

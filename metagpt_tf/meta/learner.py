@@ -72,8 +72,6 @@ class MetaLearner(AdaptingModel):
         self.rematerialize = rematerialize
         self._learner_metrics = LearnerMetrics(None)
 
-    # ---------------------------------------------------------------- compiling
-
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
         """Configure meta-training.
 
@@ -85,8 +83,7 @@ class MetaLearner(AdaptingModel):
             **kwargs: as in `keras.Model.compile` (`run_eagerly`, `steps_per_execution`, …).
 
         Raises:
-            ValueError: no loss here and none in the model, `loss_weights` or `weighted_metrics`, or metrics that are no
-                flat list.
+            ValueError: no loss here and none in the model, `loss_weights`, `weighted_metrics`, or nested metrics.
         """
         for name in ("loss_weights", "weighted_metrics"):
             if kwargs.get(name) is not None:
@@ -132,8 +129,6 @@ class MetaLearner(AdaptingModel):
     @property
     def metrics(self) -> list[Any]:
         return self._learner_metrics.all()
-
-    # ---------------------------------------------------------------- training
 
     def fit(self, x: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
         """Meta-train on episodes; everything else as in `keras.Model.fit`.
@@ -191,7 +186,7 @@ class MetaLearner(AdaptingModel):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing: `_prepare` has built everything. Keras's own fails on what several workers make of an episode."""
 
-    # AutoGraph would double the time to trace and change nothing: there is no Python control flow on tensors here.
+    # AutoGraph would double the time to trace: there is no Python control flow on tensors here.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         """One outer step on a meta-batch of episodes; returns the logs."""

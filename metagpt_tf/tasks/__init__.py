@@ -6,6 +6,7 @@ from metagpt_tf.tasks.episode import Episode, check_episode
 from metagpt_tf.tasks.few_shot import FewShotClasses, FewShotImages
 from metagpt_tf.tasks.grammar import Grammars
 from metagpt_tf.tasks.in_context import InContext
+from metagpt_tf.tasks.in_context_tokens import InContextTokens
 from metagpt_tf.tasks.mixed_regression import MixedRegression
 from metagpt_tf.tasks.python_code import PythonCode
 from metagpt_tf.tasks.sinusoid import Sinusoid
@@ -18,6 +19,7 @@ __all__ = [
     "FewShotImages",
     "Grammars",
     "InContext",
+    "InContextTokens",
     "MixedRegression",
     "PythonCode",
     "Sinusoid",

@@ -101,7 +101,7 @@ def test_a_file_goes_on_where_training_stopped(tmp_path: Path):
 
 
 def test_it_learns_to_learn():
-    """Short episodes and a small net; `benchmarks/point_mass.py` is the paper's setting."""
+    """Short episodes and a small net; `benchmarks/paper_rows/point_mass.py` is the paper's setting."""
     keras.utils.set_random_seed(0)
     world = PointMass(horizon=15)
     policy = gaussian_policy(hidden=(32, 32), initial_std=0.7)
