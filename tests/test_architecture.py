@@ -31,7 +31,7 @@ RESERVED = {
     "shelve": set(),
 }
 FORBIDDEN_CALLS = {"print", "eval", "exec", "__import__"}
-LAZY = ("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert")
+LAZY = ("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert", "yaml")
 
 
 def canonical(name: str) -> str:

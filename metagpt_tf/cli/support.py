@@ -1,25 +1,27 @@
-"""A user's own code as a support set."""
+"""A user's own code or texts as a support set."""
 
 from typing import Any
 
 import numpy as np
 
-from metagpt_tf.datasets import functions_at
+from metagpt_tf.cli.apps import App
 from metagpt_tf.meta import MetaLearner
 
 
-def support_of(learner: MetaLearner, path: str, k_shot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """K documented functions of a file or folder, packed for the learner's model.
+def support_of(
+    learner: MetaLearner, app: App, path: str, task: str, k_shot: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """K examples of a file or folder, packed for the learner's model.
 
     Raises:
         FileNotFoundError: no such path.
-        ValueError: fewer than K documented functions.
+        ValueError: fewer than K examples.
     """
     model: Any = learner.model
-    pairs = functions_at(path)
+    pairs = app.examples(path, task, model.source_length - 1, model.target_length - 1)
     if len(pairs) < k_shot:
         raise ValueError(
-            f"{path} has {len(pairs)} documented functions, --k-shot asks for {k_shot}. Lower it or give more code."
+            f"{path} has {len(pairs)} examples, --k-shot asks for {k_shot}. Lower it or give more of them."
         )
     chosen = np.random.default_rng(seed).choice(len(pairs), k_shot, replace=False)
     sources, targets = zip(*(pairs[i] for i in sorted(chosen)), strict=True)

@@ -6,12 +6,7 @@ from typing import Any
 
 import keras
 
-from metagpt_tf.applications.code import (
-    define_meta_gpt_code_model,
-    evaluate_code_model,
-    load_code_data,
-    preprocess_code_data,
-)
+from metagpt_tf.cli.apps import APPS
 from metagpt_tf.meta import MetaLearner, get
 from metagpt_tf.models import cosine_annealing
 from metagpt_tf.tasks import pooled_examples
@@ -24,8 +19,12 @@ OWN_SCOPE = ("anil", "cavia")
 
 def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
-    data = preprocess_code_data(
-        load_code_data(arguments.data),
+    app = APPS[arguments.app]
+    task = arguments.task or app.task
+    data = app.preprocess(
+        app.load(arguments.data, task),
+        task=task,
+        tokenizer=arguments.tokenizer,
         source_length=arguments.length,
         target_length=arguments.length,
         meta_batch_size=arguments.meta_batch_size,
@@ -43,16 +42,15 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
         inner_learning_rate=arguments.inner_learning_rate,
         **scope,
     )
-    learner = define_meta_gpt_code_model(
-        arguments.preset, algorithm, source_length=arguments.length, target_length=arguments.length
-    )
+    sizes = {"source_length": arguments.length, "target_length": arguments.length}
+    learner = app.define(arguments.preset, algorithm, tokenizer=data["tasks"].tokenizer, **sizes)
     episodes = data["train"]
     if arguments.warm_steps:
         learner.model.compile(_adam(2e-3, arguments.warm_steps))
         _fit(learner.model, pooled_examples(episodes), arguments.warm_steps, _backup(arguments, "warm"))
     learner.compile(_adam(arguments.learning_rate, arguments.steps))
     _fit(learner, episodes.skip(arguments.warm_steps), arguments.steps, _backup(arguments, "meta"))
-    figures = evaluate_code_model(learner, data["validation"], parse_prompts=0)
+    figures = app.evaluate(learner, data["validation"], task, 0)
     return learner, {**figures, "algorithm": arguments.algorithm, "plan": _plan(arguments)}
 
 
@@ -74,6 +72,6 @@ def _adam(peak: float, steps: int) -> keras.optimizers.Optimizer:
 
 
 def _plan(arguments: Namespace) -> dict[str, Any]:
-    names = "preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps"
+    names = "app task tokenizer preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps"
     sizes = "meta_batch_size k_shot n_query seed"
     return {name: getattr(arguments, name) for name in (*names.split(), *sizes.split())}

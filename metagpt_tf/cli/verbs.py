@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rich.table import Table
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
+from metagpt_tf.cli.apps import APPS
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
@@ -23,7 +25,9 @@ from metagpt_tf.export import ParityReport, export_litert, export_saved_model, p
 from metagpt_tf.fast_weights import State
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
-from metagpt_tf.saving import load_model
+from metagpt_tf.models import MetaGPT
+from metagpt_tf.presets import find_preset
+from metagpt_tf.saving import load_learner, load_model
 
 console = Console()
 
@@ -69,9 +73,10 @@ def train(arguments: Namespace) -> int:
 
 
 def adapt(arguments: Namespace) -> int:
-    """Functions of the user's file in, a state file out."""
-    learner = load_learner(arguments.model)
-    support = support_of(learner, arguments.support, arguments.k_shot, arguments.seed)
+    """Examples of the user's files in, a state file out."""
+    learner, app = load_learner(arguments.model), APPS[arguments.app]
+    task = arguments.task or app.task
+    support = support_of(learner, app, arguments.support, task, arguments.k_shot, arguments.seed)
     state = learner.adapt(support, steps=arguments.steps)
     state.save(arguments.output)
     before = learner.adapted(learner.layout.initial_state()).loss(learner.task_loss, *support)
@@ -90,8 +95,7 @@ def adapt(arguments: Namespace) -> int:
 
 def generate(arguments: Namespace) -> int:
     """Text to standard output, as it comes."""
-    model = load_model(arguments.model)
-    model = model.model if isinstance(model, MetaLearner) else model
+    model = _generator(arguments.model)
     state = State.load(arguments.state) if arguments.state else None
     options = {
         "max_length": arguments.max_length,
@@ -100,11 +104,41 @@ def generate(arguments: Namespace) -> int:
         "stop": arguments.stop,
     }
     stream = not arguments.no_stream and arguments.sampler != "beam"
+    began = time.perf_counter()
     text = model.generate(arguments.prompt, state=state, stream=stream, **options)
+    written = ""
     for piece in text if stream else [text]:
         sys.stdout.write(piece)
         sys.stdout.flush()
+        written += piece
     sys.stdout.write("\n")
+    seconds, tokens = time.perf_counter() - began, len(model.tokenizer.encode(written))
+    figures = {"prompt": arguments.prompt, "text": written, "tokens": tokens, "seconds": seconds}
+    _write_json(arguments.json, figures)
+    return EXIT_OK
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Held-out tasks before and after adaptation."""
+    learner, app = load_learner(arguments.model), APPS[arguments.app]
+    model: Any = learner.model
+    task = arguments.task or app.task
+    with Stages("reading data") as stages:
+        data = app.preprocess(
+            app.load(arguments.data, task),
+            task=task,
+            tokenizer=model.tokenizer,
+            source_length=model.source_length,
+            target_length=model.target_length,
+            k_shot=arguments.k_shot,
+            n_query=arguments.n_query,
+            num_batches={"test": arguments.batches},
+            seed=arguments.seed,
+        )
+        stages.report("adapting to held-out tasks")
+        figures = app.evaluate(learner, data["test"], task, arguments.prompts)
+    _print_figures(f"{task}: held-out tasks, before (pre_) and after adaptation", figures)
+    _write_json(arguments.json, {**figures, "app": arguments.app, "task": task, "k_shot": arguments.k_shot})
     return EXIT_OK
 
 
@@ -134,12 +168,10 @@ def bench(arguments: Namespace) -> int:
     return EXIT_OK
 
 
-def load_learner(path: str) -> MetaLearner:
-    """A `.keras` file that holds a `MetaLearner`."""
-    model = load_model(path)
-    if not isinstance(model, MetaLearner):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not a MetaLearner: it cannot adapt.")
-    return model
+def _generator(name: str) -> Any:
+    """A model that writes: of a pretrained name, a preset's directory or a `.keras` file, a learner's model too."""
+    model = load_model(name) if find_preset(name) is None else MetaGPT.from_preset(name)
+    return model.model if isinstance(model, MetaLearner) else model
 
 
 def _random_support(learner: MetaLearner, k_shot: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

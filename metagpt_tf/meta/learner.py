@@ -85,9 +85,9 @@ class MetaLearner(AdaptingModel):
         Raises:
             ValueError: no loss here and none in the model, `loss_weights`, `weighted_metrics`, or nested metrics.
         """
-        for name in ("loss_weights", "weighted_metrics"):
-            if kwargs.get(name) is not None:
-                raise ValueError(f"MetaLearner has one loss, over unweighted examples: leave {name} out.")
+        given = [name for name in ("loss_weights", "weighted_metrics") if kwargs.get(name) is not None]
+        if given:
+            raise ValueError(f"MetaLearner has one loss, over unweighted examples: leave {', '.join(given)} out.")
         if loss is None:
             loss = getattr(self.model, "loss", None) or getattr(self.model, "default_loss", lambda: None)()
             metrics = getattr(self.model, "default_metrics", lambda: None)() if metrics is None else metrics
@@ -115,15 +115,17 @@ class MetaLearner(AdaptingModel):
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
             "jit_compile": self.jit_compile,
+            "optimizer_built": self.optimizer.built,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras drops the optimizer of a model with its own compile unless it is restored here, built.
         deserialize = keras.saving.deserialize_keras_object
         config = {**config, **{k: deserialize(config[k]) for k in ("optimizer", "loss", "metrics")}}
+        built = config.pop("optimizer_built", True)  # one that never took a step has no slots in the file
         # A scaling optimizer was saved as such; without one, none was wanted.
         self.compile(**{**config, "metrics": config["metrics"] or None}, auto_scale_loss=False)
-        if self._layout is not None:
+        if self._layout is not None and built:
             self.optimizer.build(self.trainable_variables)
 
     @property
@@ -238,13 +240,7 @@ class MetaLearner(AdaptingModel):
                 variable.assign(mean_over_replicas(tf.reduce_mean(stacked, axis=0)) if moving else stacked[0])
 
     def _log(self, episodes: Any, results: TaskResult) -> dict[str, Any]:
-        self._learner_metrics.update(
-            results.loss,
-            results.pre_loss,
-            results.support_loss,
-            episodes.query_y,
-            results.prediction,
-            results.pre_prediction,
-        )
+        losses = (results.loss, results.pre_loss, results.support_loss)
+        self._learner_metrics.update(*losses, episodes.query_y, results.prediction, results.pre_prediction)
         self._learner_metrics.update_logs(results.logs)
         return per_worker_logs(self._learner_metrics.results())

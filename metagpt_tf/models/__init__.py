@@ -1,10 +1,17 @@
-"""Ready-made models, their presets, losses, metrics and learning-rate schedules."""
+"""Ready-made models, their presets, losses, metrics and schedules; word vectors, sample texts, attention maps."""
 
+from metagpt_tf.models.attention_maps import attention_maps, attention_tokens
 from metagpt_tf.models.losses import BitsPerToken, MaskedCrossentropy, TokenAccuracy, token_crossentropy
 from metagpt_tf.models.meta_classifier import MetaClassifier
 from metagpt_tf.models.meta_gpt import MetaGPT
-from metagpt_tf.models.presets import SIZES
+from metagpt_tf.models.samples import TextSamples
 from metagpt_tf.models.schedules import InverseSquareRoot, cosine_annealing
+from metagpt_tf.models.sizes import SIZES
+from metagpt_tf.models.word_vectors import (
+    embedding_from_vectors,
+    load_word_vectors,
+    set_embedding,
+)
 
 __all__ = [
     "SIZES",
@@ -13,7 +20,13 @@ __all__ = [
     "MaskedCrossentropy",
     "MetaClassifier",
     "MetaGPT",
+    "TextSamples",
     "TokenAccuracy",
+    "attention_maps",
+    "attention_tokens",
     "cosine_annealing",
+    "embedding_from_vectors",
+    "load_word_vectors",
+    "set_embedding",
     "token_crossentropy",
 ]

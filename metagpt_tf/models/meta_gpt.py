@@ -1,5 +1,6 @@
 """MetaGPT: the encoder-decoder Transformer that generates text and is built to be adapted."""
 
+import os
 from typing import Any
 
 import keras
@@ -18,8 +19,9 @@ from metagpt_tf.layers import (
 from metagpt_tf.layers.arguments import check_at_least
 from metagpt_tf.layers.masks import MASKED
 from metagpt_tf.models.generating import Generating
-from metagpt_tf.models.presets import preset_config
+from metagpt_tf.models.sizes import size_config
 from metagpt_tf.models.teacher_forcing import TeacherForced
+from metagpt_tf.presets import Preset, find_preset, save_preset
 
 CONFIG = (
     *("source_length", "target_length", "dim", "num_heads", "num_layers", "hidden_dim", "dropout", "norm"),
@@ -119,22 +121,36 @@ class MetaGPT(Generating, TeacherForced):
         check_at_least(self, 0, low_rank=self.low_rank, context_tokens=self.context_tokens)
 
     @classmethod
-    def from_preset(cls, name: str, **overrides: Any) -> "MetaGPT":
-        """A model of a named size, freshly initialised.
+    def from_preset(cls, name: str | os.PathLike, **overrides: Any) -> "MetaGPT":
+        """A pretrained model, or a freshly initialised one of a named size.
 
         Args:
-            name: `"nano"` (1 M parameters), `"tiny"` (6 M), `"small"` (59 M) or `"base"` (218 M).
-            **overrides: constructor arguments that differ from the preset's.
+            name: `"text_nano"` or `"code_nano"`, trained, each with a card in `metagpt_tf/models/presets/`; a directory
+                that `save_to_preset` wrote; or a size: `"nano"` (1 M parameters), `"tiny"` (6 M), `"small"` (59 M) or
+                `"base"` (218 M).
+            **overrides: constructor arguments that differ from the preset's; of a trained model, those that leave the
+                shapes of its weights (`source_length`, `dropout`, …).
 
         Raises:
-            ValueError: unknown preset; the message suggests the closest one.
+            ValueError: unknown preset (the message suggests the closest one), a file that differs from its hash, or
+                overrides that change the weights' shapes.
 
         Example:
 
         >>> MetaGPT.from_preset("nano", num_layers=1).num_layers
         1
         """
-        return cls(**{**preset_config(name), **overrides})
+        directory = find_preset(name)
+        if directory is None:
+            return cls(**{**size_config(os.fspath(name)), **overrides})
+        preset = Preset(directory)
+        model = cls.from_config({**preset.description("model")["config"], **overrides})
+        preset.set_weights("model", model)
+        return model
+
+    def save_to_preset(self, directory: str | os.PathLike, card: Any = None, dtype: str = "float32") -> None:
+        """Write this model as a directory that `from_preset` reads; see `presets.save_preset`."""
+        save_preset(directory, {"model": self}, card, dtype)
 
     built: bool
 

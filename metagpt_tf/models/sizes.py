@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from metagpt_tf.presets import pretrained_names
 from metagpt_tf.registry import closest
 
 # Parameters with the byte vocabulary and low-rank adapters: nano 0.97 M, tiny 5.6 M, small 59 M, base 218 M.
@@ -13,12 +14,15 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def preset_config(name: str) -> dict[str, Any]:
-    """Constructor arguments of the preset `name`.
+def size_config(name: str) -> dict[str, Any]:
+    """Constructor arguments of the size `name`.
 
     Raises:
-        ValueError: unknown preset; the message suggests the closest one.
+        ValueError: neither a size nor a preset; the message suggests the closest one.
     """
     if name not in SIZES:
-        raise ValueError(f"Unknown preset {name!r}. {closest(name, SIZES)}")
+        names = [*SIZES, *pretrained_names()]
+        raise ValueError(
+            f"Unknown preset {name!r}. {closest(name, names)} A directory written by save_to_preset also does."
+        )
     return dict(SIZES[name])

@@ -134,6 +134,28 @@ class ArrayTasks(TaskDistribution):
         known = [name for rows in self._rows.values() for name in rows.names]
         raise ValueError(f"Unknown task {task_name!r}. {closest(task_name, known)}")
 
+    def every_task(self, k_shot: int, n_query: int, meta_batch_size: int, seed: int = 0) -> tf.data.Dataset:
+        """One episode of each task of the split, in alphabetical order: what a model is measured on to the last task.
+
+        Args:
+            k_shot: support examples K.
+            n_query: query examples Q.
+            meta_batch_size: M; the last meta-batch may have fewer tasks.
+            seed: as in `episode`.
+
+        Returns:
+            A finite dataset of episodes `(M, K, …)` and `(M, Q, …)`; tasks with fewer than K + Q rows are left out if
+            `on_small="drop"`.
+
+        Raises:
+            ValueError: a task is too small.
+        """
+        names = self.task_names
+        chosen = [names[task] for task in self._large_enough(k_shot + n_query)]
+        episodes = [self.episode(name, k_shot, n_query, seed) for name in chosen]
+        columns = tf.nest.map_structure(lambda *parts: tf.stack(parts), *episodes)
+        return tf.data.Dataset.from_tensor_slices(columns).batch(meta_batch_size)
+
     def _large_enough(self, needed: int) -> list[int]:
         """The tasks of the split with the rows needed, by index."""
         rows = self._rows[self.split_name]

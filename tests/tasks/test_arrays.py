@@ -116,3 +116,13 @@ def test_bad_families() -> None:
         ArrayTasks({"meta_train": {"a": (rows, rows)}}).split("meta_test")
     with pytest.raises(ValueError, match="on_small must be 'error' or 'drop'"):
         family("ignore")
+
+
+def test_every_task_comes_once_and_small_ones_only_if_they_are_to_be_dropped() -> None:
+    rows = [np.asarray(e.support_x)[:, 0, 0] for e in family("drop").split("meta_train").every_task(4, 4, 2)]
+    assert [chr(task) for row in rows for task in row] == ["b", "c"]
+    first, second = (next(iter(family().split("meta_test").every_task(2, 3, 2, seed=5))) for _ in range(2))
+    np.testing.assert_array_equal(first.query_x, second.query_x)
+    np.testing.assert_array_equal(first.support_x[0], family().episode("e", 2, 3, seed=5).support_x)
+    with pytest.raises(ValueError, match="an episode needs|An episode needs"):
+        family().split("meta_train").every_task(4, 4, 2)

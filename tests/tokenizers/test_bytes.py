@@ -113,7 +113,7 @@ def test_config_round_trip() -> None:
     assert isinstance(tokenizers.get(config), ByteTokenizer)
     assert isinstance(tokenizers.get("bytes"), ByteTokenizer)
     assert tokenizers.get(TOKENIZER) is TOKENIZER
-    assert tokenizers.registry.names() == ["bytes"]
+    assert tokenizers.registry.names() == ["bpe", "bytes"]
 
 
 def test_unknown_name_suggests_the_closest() -> None:

@@ -1,0 +1,98 @@
+"""What the verbs of all text applications share: pairs to episodes, a preset to a compiled learner."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from metagpt_tf.meta import MAML, MetaLearner
+from metagpt_tf.meta import get as get_algorithm
+from metagpt_tf.models import SIZES, MetaGPT, embedding_from_vectors, set_embedding
+from metagpt_tf.saving import load_learner
+from metagpt_tf.tasks import TextTasks
+from metagpt_tf.tokenizers import BPETokenizer
+
+BATCHES = {"train": 200, "validation": 4, "test": 8}
+
+
+def text_episodes(
+    pairs: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]],
+    tokenizer: Any,
+    source_length: int,
+    target_length: int,
+    shape: tuple[int, int, int],
+    num_batches: Mapping[str, int] | None = None,
+    seed: int = 0,
+    vocabulary_size: int = 1024,
+) -> dict[str, Any]:
+    """Tokenise pairs of all splits, and make episodes of them.
+
+    Args:
+        pairs: split -> task -> `[(source, target), …]`; tasks with fewer than K + Q pairs are left out.
+        tokenizer: name or object; `"bpe"` is trained on the texts of the training tasks.
+        source_length, target_length: tokens kept, the end mark included.
+        shape: M, K and Q of an episode dataset.
+        num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
+        seed: of the episodes.
+        vocabulary_size: of a BPE tokenizer that is trained here.
+
+    Returns:
+        `"train"`, `"validation"`, `"test"`: datasets of `Episode`; `"tasks"`: the `TextTasks` they come from.
+
+    Raises:
+        ValueError: an unknown name in `num_batches`, or a split without a task that is large enough.
+    """
+    unknown = set(num_batches or {}) - set(BATCHES)
+    if unknown:
+        raise ValueError(f"num_batches knows {', '.join(BATCHES)}; received {', '.join(sorted(unknown))}.")
+    if tokenizer == "bpe":
+        texts = [text for rows in pairs["meta_train"].values() for pair in rows for text in pair]
+        tokenizer = BPETokenizer.train(texts, vocabulary_size)
+    tasks = TextTasks.from_pairs(pairs, tokenizer, source_length, target_length, on_small="drop")
+    episodes = {
+        name: tasks.split(f"meta_{name}").as_dataset(*shape, seed, num_batches=batches)
+        for name, batches in {**BATCHES, **(num_batches or {})}.items()
+    }
+    return {**episodes, "tasks": tasks}
+
+
+def define_learner(
+    preset: str | os.PathLike,
+    algorithm: Any = None,
+    optimizer: Any = None,
+    tokenizer: Any = "bytes",
+    word_vectors: Any = None,
+    **arguments: Any,
+) -> MetaLearner:
+    """A compiled learner: a new model of a named size, or a trained preset with the algorithm it was trained with.
+
+    Args:
+        preset: size, or name or directory of a trained preset.
+        algorithm: name or object; `None` for the preset's own, for a new model for `default_algorithm()`.
+        optimizer: of the outer loop; `None` for Adam at 1e-3 with clipped gradients.
+        tokenizer: of a new model; a trained one has its own.
+        word_vectors: word to vector, where a new model's embedding begins.
+        **arguments: of `MetaGPT`.
+
+    Raises:
+        ValueError: unknown preset or algorithm, or word vectors for a model that is already trained.
+    """
+    if preset in SIZES:
+        model = MetaGPT.from_preset(preset, tokenizer=tokenizer, **arguments)
+        if word_vectors is not None:
+            set_embedding(model, embedding_from_vectors(model.tokenizer, word_vectors, model.dim).matrix)
+        learner = MetaLearner(model, default_algorithm() if algorithm is None else algorithm)
+    elif word_vectors is not None:
+        raise ValueError(f"{preset!r} is trained: word vectors would overwrite what it knows. Take a size, 'nano'.")
+    elif algorithm is None:
+        learner = load_learner(preset, **arguments)
+    else:
+        learner = MetaLearner(MetaGPT.from_preset(preset, **arguments), get_algorithm(algorithm))
+    learner.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0) if optimizer is None else optimizer)
+    return learner
+
+
+def default_algorithm() -> MAML:
+    """Second-order MAML on the low-rank adapters: a state of kilobytes, a start that stays good, and a large rate."""
+    return MAML(inner_steps=3, inner_learning_rate=0.5, scope="low_rank", learn_rate=True)

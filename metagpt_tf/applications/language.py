@@ -1,0 +1,241 @@
+"""Language: load, preprocess, define, fit, evaluate, generate.
+
+A task is an author, a language, a relation, a set of labels: what the support set shows. Every kind of task is a text
+to read and a text to write (`text_kinds.py`), so one model and one learner serve all of them.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from metagpt_tf.applications.before_after import answers_before_and_after, loss_figures
+from metagpt_tf.applications.episodes import define_learner, text_episodes
+from metagpt_tf.applications.text_kinds import Pairs, kind_of
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import MetaGPT
+from metagpt_tf.tokenizers import clean_text, remove_stop_words
+
+# A window ends with an end mark, and training cuts it on the border of a character: up to four tokens short is full.
+NEARLY_FULL = 4
+
+
+def load_data(
+    path: str | os.PathLike | Sequence[str | os.PathLike] | None = None, task: str = "generation", **options: Any
+) -> Mapping[str, Mapping[str, Any]]:
+    """Real texts by split and task, whole tasks held out.
+
+    Args:
+        path: your own data (a folder, files, CSV or JSON Lines, a TFDS name: see the loader); `None` for the bundled.
+        task: `"generation"` (437 languages and 43 authors), `"classification"` (topics of WordNet's definitions),
+            `"entities"` (weakly tagged addresses), `"translation"` (from English to 436 languages), `"dialogue"` (needs
+            `pip install metagpt_tf[data]`) or `"triples"` (WordNet's relations).
+        **options: of the loader, `datasets.load_…`; for the bundled generation tasks `which="languages"`, `"authors"`
+            or `"all"`.
+
+    Returns:
+        `{"meta_train" | "meta_validation" | "meta_test": {task: records}}`.
+
+    Raises:
+        FileNotFoundError: nothing is at `path`.
+        ValueError: an unknown task (the closest name is suggested), or data that cannot be read; names file and line.
+
+    Example:
+
+    >>> data = load_data(task="triples")
+    >>> sorted(data)
+    ['meta_test', 'meta_train', 'meta_validation']
+    """
+    return kind_of(task).load(path, **options)
+
+
+def preprocess_data(
+    data: Mapping[str, Mapping[str, Any]],
+    task: str = "generation",
+    tokenizer: Any = "bytes",
+    source_length: int = 64,
+    target_length: int = 64,
+    clean: bool | Mapping[str, Any] = True,
+    stop_words: str | Iterable[str] | None = None,
+    vocabulary_size: int = 1024,
+    meta_batch_size: int = 4,
+    k_shot: int = 8,
+    n_query: int = 8,
+    num_batches: Mapping[str, int] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> dict[str, Any]:
+    """Clean, convert, tokenise and pad texts, and make episodes of them.
+
+    Args:
+        data: what `load_data` returned.
+        task: as in `load_data`.
+        tokenizer: name or object; `"bpe"` is trained on the training tasks (`pip install metagpt_tf[bpe]`).
+        source_length, target_length: tokens kept of what is read and of what is written, the end mark included.
+        clean: whether to clean texts, or options of `tokenizers.clean_text` (`{"lower": True}`).
+        stop_words: what to leave out of texts to classify: a language of the stop-words package, or words; `None` for
+            nothing.
+        vocabulary_size: of a BPE tokenizer that is trained here.
+        meta_batch_size, k_shot, n_query: shape of an episode dataset.
+        num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
+        seed: of the episodes.
+        **options: of the converter, e.g. `mode="from_text"` for triples or `permutation=1` for classification.
+
+    Returns:
+        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks` they
+        come from, with their `tokenizer`.
+
+    Raises:
+        ValueError: an unknown task or tokenizer, stop words where the words are to be written, or too few examples: a
+            task needs K + Q, smaller ones are left out.
+
+    Example:
+
+    >>> data = preprocess_data(load_data(task="triples"), task="triples", num_batches={"train": 1})
+    >>> next(iter(data["train"])).support_x.shape
+    TensorShape([4, 8, 64])
+    """
+    kind = kind_of(task)
+    if stop_words is not None and not kind.stop_words:
+        raise ValueError(f"stop_words would be missing from what {task!r} is to write: use it with 'classification'.")
+    pairs = kind.pair(data, source_length - 1, target_length - 1, **options)
+    change = _cleaner(clean)
+    pairs = _mapped(pairs, _without_stop_words(change, stop_words), change)
+    shape = (meta_batch_size, k_shot, n_query)
+    return text_episodes(pairs, tokenizer, source_length, target_length, shape, num_batches, seed, vocabulary_size)
+
+
+def define_meta_gpt_model(
+    preset: str = "nano",
+    algorithm: Any = None,
+    optimizer: Any = None,
+    tokenizer: Any = "bytes",
+    source_length: int = 64,
+    target_length: int = 64,
+    word_vectors: Any = None,
+    **overrides: Any,
+) -> MetaLearner:
+    """A compiled `MetaLearner` round a `MetaGPT`, ready for `fit`.
+
+    Args:
+        preset: size of a new model, or the name or directory of a trained one, which brings its algorithm.
+        algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
+            adapters, three steps, learned rate.
+        optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
+        tokenizer: the one of `preprocess_data(...)["tasks"].tokenizer`; a trained model has its own.
+        source_length, target_length: as in `preprocess_data`.
+        word_vectors: word to vector (`models.load_word_vectors`), where the embedding of a new model begins.
+        **overrides: other arguments of `MetaGPT`.
+
+    Raises:
+        ValueError: unknown preset or algorithm (the closest name is suggested).
+    """
+    lengths = {"source_length": source_length, "target_length": target_length}
+    return define_learner(preset, algorithm, optimizer, tokenizer, word_vectors, **lengths, **overrides)
+
+
+def evaluate_model(
+    model: MetaLearner, test_data: tf.data.Dataset, task: str = "generation", prompts: int = 16, **options: Any
+) -> dict[str, float]:
+    """Quality on held-out tasks before and after adaptation.
+
+    Args:
+        model: a compiled learner.
+        test_data: episodes, as in `preprocess_data(...)["test"]`.
+        task: as in `load_data`; decides how answers are scored.
+        prompts: queries to answer in full; 0 leaves the scores of answers out.
+        **options: of `MetaGPT.generate` (`sampler`, `seed`, …).
+
+    Returns:
+        `bits_per_byte`, `perplexity` (of a token), `token_accuracy`, and of the answers: distinct-1 and -2
+        (generation, dialogue), accuracy (classification), entity F1 and exact match (entities), BLEU and chrF
+        (translation), exact match (triples); each also as `pre_…`.
+
+    Raises:
+        ImportError: BLEU and chrF need `pip install metagpt_tf[eval]`.
+        ValueError: an unknown task.
+    """
+    scores = kind_of(task).scores
+    figures = loss_figures(model, test_data)
+    if prompts:
+        answered = answers_before_and_after(model, test_data, prompts, **options)
+        for name, score in scores.items():
+            figures[name] = score(answered.after, answered.targets)
+            figures[f"pre_{name}"] = score(answered.before, answered.targets)
+    return figures
+
+
+def generate_text(
+    model: MetaLearner | MetaGPT,
+    prompt: str,
+    state: Any = None,
+    max_length: int | None = None,
+    seed: int | None = None,
+    truncate: bool = False,
+    **options: Any,
+) -> str:
+    """Continue or answer a text, in the way a task taught.
+
+    A text longer than the model writes at once is written in windows: each reads the end of what stands there so far.
+
+    Args:
+        model: a learner or its model.
+        prompt: what to read.
+        state: what a task taught (`learner.adapt`); `None` for the model before adaptation.
+        max_length: tokens to write; `None` for one window, the model's `target_length`.
+        seed: of sampling.
+        truncate: whether to read the end of a prompt that is too long, instead of refusing it.
+        **options: of `MetaGPT.generate` (`sampler`, `stop`, …).
+
+    Returns:
+        What was written, without the prompt. It ends where the model ends it before a window is full.
+
+    Raises:
+        TypeError: a prompt that is no text.
+        ValueError: a prompt that is too long, unless `truncate`; says how many tokens there are and fit.
+    """
+    if not isinstance(prompt, str):
+        raise TypeError(f"generate_text continues one text (str), received {type(prompt).__name__}.")
+    generator: Any = model.model if isinstance(model, MetaLearner) else model
+    window = generator.target_length
+    wanted, written = window if max_length is None else max_length, ""
+    text = _end_of(generator, prompt) if truncate else prompt
+    for turn in range(wanted):
+        room = min(window, wanted - len(generator.tokenizer.encode(written)))
+        if room <= 0:
+            break
+        start = None if seed is None else seed + turn
+        piece = generator.generate(text, state=state, max_length=room, seed=start, **options)
+        written += piece
+        if not piece or len(generator.tokenizer.encode(piece)) < room - NEARLY_FULL:
+            break
+        text = _end_of(generator, prompt + written)
+    return written
+
+
+def _end_of(generator: Any, text: str) -> str:
+    """As much of the end of a text as the model reads."""
+    ids = generator.tokenizer.encode(text)[-(generator.source_length - 1) :]
+    return generator.tokenizer.decode_bytes(ids).decode("utf-8", errors="ignore")
+
+
+def _cleaner(clean: bool | Mapping[str, Any]) -> Callable[[str], str]:
+    if clean is False:
+        return lambda text: text
+    options = {} if clean is True else dict(clean)
+    return lambda text: clean_text(text, **options)
+
+
+def _without_stop_words(change: Callable[[str], str], words: str | Iterable[str] | None) -> Callable[[str], str]:
+    if words is None:
+        return change
+    given: dict[str, Any] = {"language": words} if isinstance(words, str) else {"stop_words": tuple(words)}
+    return lambda text: remove_stop_words(change(text), **given)
+
+
+def _mapped(pairs: Pairs, source: Callable[[str], str], target: Callable[[str], str]) -> Pairs:
+    return {
+        split: {task: [(source(one), target(other)) for one, other in rows] for task, rows in tasks.items()}
+        for split, tasks in pairs.items()
+    }

@@ -1,0 +1,227 @@
+"""Pretraining a preset: a warm start by plain training, meta-training, and plainly trained twins to judge it by.
+
+Axes: t held-out tasks, i inner steps.
+"""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from metagpt_tf.files import written_aside
+from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
+from metagpt_tf.models import MetaGPT, cosine_annealing
+from metagpt_tf.saving import load_model
+from metagpt_tf.tasks import TextTasks, pooled_examples
+
+Report = Callable[[str], None]
+MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Sizes of a pretraining. One gradient evaluation is the gradient of the loss on K examples, of whatever order.
+
+    Attributes:
+        size: of the model; `options` are constructor arguments that differ from it.
+        meta_batch_size, k_shot, n_query: shape of a meta-batch (M, K, Q).
+        warm_steps, meta_steps: plain steps that all models share, and steps of meta-training after them.
+        plain_rate, meta_rate: peak rates of the outer optimizer (Adam).
+        inner_steps, inner_learning_rate, scope: of the inner loop, which learns a rate for each tensor and step.
+        judged_steps: most steps a held-out task may take.
+        parts: pieces of each training; a killed one goes on after the last whole piece.
+        seed: of weights and episodes.
+    """
+
+    size: str = "nano"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source_length: int = 64
+    target_length: int = 64
+    meta_batch_size: int = 4
+    k_shot: int = 8
+    n_query: int = 8
+    warm_steps: int = 4000
+    meta_steps: int = 600
+    plain_rate: float = 2e-3
+    twin_rate: float = 1e-3
+    meta_rate: float = 5e-4
+    inner_steps: int = 3
+    inner_learning_rate: float = 0.1
+    scope: str = "all"
+    judged_steps: int = 5
+    parts: int = 10
+    seed: int = 0
+
+    @property
+    def equal_steps(self) -> int:
+        """Plain steps on K + Q examples a task that cost as many gradient evaluations as the meta-training."""
+        return round(
+            self.meta_steps * (self.inner_steps + self.n_query / self.k_shot) / (1 + self.n_query / self.k_shot)
+        )
+
+    def algorithm(self) -> MAML:
+        """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
+        return MAML(
+            self.inner_steps,
+            self.inner_learning_rate,
+            scope=self.scope,
+            learn_rate="per_tensor_per_step",
+            multi_step_loss=10**9,
+            include_start=True,
+        )
+
+
+def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = lambda message: None) -> dict[str, Any]:
+    """Train a learner and its two twins from one warm start, and measure all three on every held-out task.
+
+    The twins go on plainly: one for as many gradient evaluations, one for as much time as the meta-training took. Rate
+    and number of steps of every model are chosen on validation tasks. What `folder` holds already is not trained again.
+
+    Args:
+        recipe: sizes.
+        tasks: a distribution with three splits.
+        folder: where trainings are kept: `learner.keras` is the result.
+        report: told what begins.
+
+    Returns:
+        `before`, `after`, `twin_after`, `twin_time_after`: mean bits per token of held-out tasks; `chosen`: multiplier
+        and steps of each model; `seconds` and `steps` of each training.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    episodes = tasks.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
+    report(f"warm start, {recipe.warm_steps} plain steps")
+    warm = _plain(recipe, episodes, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None)
+    start = warm.model.get_weights()
+    report(f"meta-training, {recipe.meta_steps} steps")
+    learner = _meta(recipe, episodes, folder / "learner.keras", start)
+    later = episodes.skip(recipe.warm_steps)
+    twins = {
+        "twin": recipe.equal_steps,
+        "twin_time": round(recipe.warm_steps * learner.seconds / max(warm.seconds, 1e-9)),
+    }
+    trained = {}
+    for name, steps in twins.items():
+        report(f"{name}, {steps} plain steps")
+        trained[name] = _plain(recipe, later, folder / f"{name}.keras", steps, recipe.twin_rate, start)
+    report("measuring on every held-out task")
+    figures = _judged(recipe, tasks, learner.model, {name: done.model.get_weights() for name, done in trained.items()})
+    done = {"warm": warm, "meta": learner, **trained}
+    return {
+        **figures,
+        "seconds": {name: round(training.seconds, 1) for name, training in done.items()},
+        "steps": {"warm": recipe.warm_steps, "meta": recipe.meta_steps, **twins},
+        "recipe": dataclasses.asdict(recipe),
+    }
+
+
+@dataclasses.dataclass
+class Training:
+    """A model, and the seconds it was trained."""
+
+    model: Any
+    seconds: float
+
+
+def trained_in_parts(
+    path: Path, fresh: Callable[[], keras.Model], part: Callable[[keras.Model, int], Any], parts: int
+) -> Training:
+    """Train piece by piece, keeping the model with its optimizer after each; pieces that are there are not done again.
+
+    Args:
+        path: the `.keras` file; beside it a `.json` says how many pieces it has seen.
+        fresh: makes the model, compiled.
+        part: trains the model on the piece of that number.
+        parts: how many there are.
+    """
+    log = path.with_suffix(".json")
+    state = json.loads(log.read_text()) if log.exists() else {"parts": 0, "seconds": 0.0}
+    done, seconds = int(state["parts"]), float(state["seconds"])
+    model = load_model(path) if done else fresh()
+    for index in range(done, parts):
+        clock = time.perf_counter()
+        part(model, index)
+        seconds += time.perf_counter() - clock
+        with written_aside(path) as aside:
+            model.save(aside)
+        with written_aside(log) as aside:
+            aside.write_text(json.dumps({"parts": index + 1, "seconds": seconds}))
+    return Training(model, seconds)
+
+
+def _plain(
+    recipe: Recipe, episodes: tf.data.Dataset, path: Path, steps: int, rate: float, start: Sequence[np.ndarray] | None
+) -> Training:
+    examples, each = pooled_examples(episodes), math.ceil(steps / recipe.parts)
+
+    def fresh() -> keras.Model:
+        model = _model(recipe)
+        if start is not None:
+            model.set_weights(start)
+        model.compile(_adam(rate, steps), metrics=[])
+        return model
+
+    def part(model: keras.Model, index: int) -> None:
+        model.fit(examples.skip(index * each).take(min(each, steps - index * each)), verbose=0)
+
+    return trained_in_parts(path, fresh, part, math.ceil(steps / each))
+
+
+def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence[np.ndarray]) -> Training:
+    later, each = episodes.skip(recipe.warm_steps), math.ceil(recipe.meta_steps / recipe.parts)
+
+    def fresh() -> MetaLearner:
+        model = _model(recipe)
+        model.set_weights(start)
+        learner = MetaLearner(model, recipe.algorithm())
+        learner.compile(_adam(recipe.meta_rate, recipe.meta_steps), metrics=[])
+        return learner
+
+    def part(learner: keras.Model, index: int) -> None:
+        learner.fit(later.skip(index * each).take(min(each, recipe.meta_steps - index * each)), verbose=0)
+
+    return trained_in_parts(path, fresh, part, math.ceil(recipe.meta_steps / each))
+
+
+def _model(recipe: Recipe) -> MetaGPT:
+    lengths = {"source_length": recipe.source_length, "target_length": recipe.target_length}
+    return MetaGPT.from_preset(recipe.size, **lengths, **recipe.options)
+
+
+def _adam(rate: float, steps: int) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(cosine_annealing(rate, max(steps, 2), warmup_steps=max(1, steps // 20)), clipnorm=1.0)
+
+
+def _judged(
+    recipe: Recipe, tasks: TextTasks, learner: MetaLearner, twins: dict[str, list[np.ndarray]]
+) -> dict[str, Any]:
+    """Held-out bits per token of the learner and of each twin, adapted in the same scope with rates of its own."""
+    before, after, chosen = tuned(recipe, tasks, learner)
+    figures: dict[str, Any] = {"before": before, "after": after, "chosen": {"meta": chosen}}
+    plain = MetaLearner(_model(recipe), MAML(recipe.inner_steps, recipe.inner_learning_rate, scope=recipe.scope))
+    plain.compile(metrics=[])
+    for name, weights in twins.items():
+        plain.model.set_weights(weights)
+        first, last, chosen = tuned(recipe, tasks, plain)
+        figures.update({f"{name}_before": first, f"{name}_after": last})
+        figures["chosen"][name] = chosen
+    return figures
+
+
+def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float, float, dict[str, Any]]:
+    """Mean bits per token on held-out tasks before and after adapting, with the rate and steps best in validation."""
+    curve = AdaptationCurve(learner, tuple(range(recipe.judged_steps + 1)))
+    shape = (recipe.k_shot, recipe.n_query, recipe.meta_batch_size)
+    validation = tasks.split("meta_validation").every_task(*shape)
+    found = {multiplier: curve(validation, multiplier).mean(axis=0) for multiplier in MULTIPLIERS}
+    finite = {m: np.where(np.isfinite(losses), losses, np.inf) for m, losses in found.items()}
+    best = min(finite, key=lambda m: float(finite[m].min()))
+    steps = int(finite[best].argmin())
+    losses = curve(tasks.split("meta_test").every_task(*shape), best).mean(axis=0) / math.log(2.0)
+    return float(losses[0]), float(losses[steps]), {"rate_multiplier": best, "steps": steps}

@@ -1,0 +1,76 @@
+"""What `--app` chooses: the verbs of code or of language, called alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from metagpt_tf.applications import code, language
+from metagpt_tf.datasets import functions_at, load_texts
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.tasks import text_chunks
+from metagpt_tf.tasks.code_tasks import code_problems
+from metagpt_tf.tasks.text_to_text import to_pairs
+
+Pair = tuple[str, str]
+ONLY = "meta_test"
+
+
+@dataclass(frozen=True)
+class App:
+    """An application's verbs with one signature.
+
+    Attributes:
+        task: the kind of task taken when none is named.
+        load: `(path or None, task)` to data.
+        preprocess: `(data, task=…, …)` to datasets of episodes.
+        define: a compiled learner.
+        evaluate: `(learner, episodes, task, prompts)` to figures.
+        examples: `(path, task, source_bytes, target_bytes)` to pairs for a support set.
+    """
+
+    task: str
+    load: Callable[[str | None, str], Any]
+    preprocess: Callable[..., dict[str, Any]]
+    define: Callable[..., MetaLearner]
+    evaluate: Callable[[MetaLearner, Any, str, int], dict[str, float]]
+    examples: Callable[[str, str, int, int], list[Pair]]
+
+
+def _functions(path: str, task: str, source_bytes: int, target_bytes: int) -> list[Pair]:
+    found = {ONLY: {"support": functions_at(path)}}
+    return code_problems(found, task, source_bytes=source_bytes, target_bytes=target_bytes)[ONLY]["support"]
+
+
+def _texts(path: str, task: str, source_bytes: int, target_bytes: int) -> list[Pair]:
+    """Rows that are pairs as they are; other texts as prefixes and continuations."""
+    if task != "generation":
+        return _all(to_pairs(language.load_data(path, task), task))
+    loaded = load_texts(path, split=ONLY)
+    rows = _all(loaded)
+    return (
+        rows if isinstance(rows[0], tuple) else _all(text_chunks(loaded, source_bytes, target_bytes, on_small="drop"))
+    )
+
+
+def _all(loaded: Any) -> list[Any]:
+    return [row for tasks in loaded.values() for rows in tasks.values() for row in rows]
+
+
+APPS: dict[str, App] = {
+    "code": App(
+        "body",
+        lambda path, task: code.load_code_data(path),
+        code.preprocess_code_data,
+        code.define_meta_gpt_code_model,
+        lambda learner, data, task, prompts: code.evaluate_code_model(learner, data, prompts, task),
+        _functions,
+    ),
+    "language": App(
+        "generation",
+        language.load_data,
+        language.preprocess_data,
+        language.define_meta_gpt_model,
+        lambda learner, data, task, prompts: language.evaluate_model(learner, data, task, prompts),
+        _texts,
+    ),
+}

@@ -1,0 +1,200 @@
+"""The arguments of every verb, with an example each."""
+
+import argparse
+
+from metagpt_tf import __version__
+
+LEARNER = "learner: a .keras file written by train or quickstart, or a preset (name or directory)"
+
+EPILOG = """exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 3 an export differs from Keras beyond
+the tolerance
+
+examples:
+  metagpt-tf quickstart                                   the whole chain on the standard library, minutes on two cores
+  metagpt-tf train --data my_project/ --output learner.keras
+  metagpt-tf adapt --model learner.keras --support my_project/ --output state.npz
+  metagpt-tf evaluate --model learner.keras --data my_project/ --json figures.json
+  metagpt-tf generate --model learner.keras --state state.npz "def area(width, height):"
+  metagpt-tf export --model learner.keras --output export/
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="metagpt-tf",
+        description="Meta-train, adapt, generate and export Transformers that learn a task from a few examples.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    _quickstart(verbs)
+    _train(verbs)
+    _adapt(verbs)
+    _generate(verbs)
+    _evaluate(verbs)
+    _export(verbs)
+    _bench(verbs)
+    return parser
+
+
+def _verb(verbs: argparse._SubParsersAction, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--seed", type=int, default=0, help="seed of weights, episodes and sampling (default 0)")
+    return verb
+
+
+def _json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", metavar="PATH", help="write the figures to this file")
+
+
+def _application(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--app", choices=("code", "language"), default="code", help="what to work on (default code)")
+    verb.add_argument(
+        "--task",
+        help="kind of task: for code body (default), completion, middle, repair or review; for language generation "
+        "(default), classification, entities, translation, dialogue or triples",
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, received {text}")
+    return value
+
+
+def _quickstart(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "quickstart",
+        "Run the whole chain, offline, in a few minutes.",
+        "metagpt-tf quickstart --json figures.json",
+    )
+    verb.add_argument("--output", default="quickstart", help="directory of exports and picture (default quickstart/)")
+    verb.add_argument("--data", help="folder of Python code; default the standard library")
+    verb.add_argument(
+        "--fast", action="store_true", help="a few steps of each training: shows the chain, learns nothing"
+    )
+    _json(verb)
+
+
+def _train(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "train",
+        "Meta-train a model on code or language, after a warm start by plain training.",
+        "metagpt-tf train --app language --algorithm maml --steps 200 --output learner.keras",
+    )
+    _application(verb)
+    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    verb.add_argument("--tokenizer", default="bytes", help="bytes (default), or bpe, trained on the training tasks")
+    verb.add_argument("--preset", default="nano", help="size of the model: nano, tiny, small, base (default nano)")
+    verb.add_argument("--algorithm", default="maml", help="maml, fomaml, reptile, meta_sgd, anil, cavia (default maml)")
+    verb.add_argument(
+        "--scope",
+        help="weights a task adapts: all, head, norm_bias, low_rank (default), context, or a regular expression",
+    )
+    verb.add_argument("--inner-steps", type=int, default=3, help="gradient steps on a support set (default 3)")
+    verb.add_argument("--inner-learning-rate", type=float, default=0.5, help="rate of those steps (default 0.5)")
+    verb.add_argument("--learning-rate", type=float, default=5e-4, help="peak rate of the outer Adam (default 0.0005)")
+    verb.add_argument("--length", type=_positive, default=64, help="tokens of source and of target (default 64)")
+    verb.add_argument("--warm-steps", type=int, default=300, help="steps of plain training first (default 300)")
+    verb.add_argument("--steps", type=_positive, default=100, help="steps of meta-training (default 100)")
+    verb.add_argument("--meta-batch-size", type=_positive, default=4, help="tasks in a step (default 4)")
+    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    verb.add_argument("--n-query", type=_positive, default=8, help="query examples of a task (default 8)")
+    verb.add_argument("--backup", help="directory that makes the training resumable after a kill")
+    verb.add_argument("--output", required=True, help="learner to write, a .keras file")
+    _json(verb)
+
+
+def _adapt(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "adapt",
+        "Teach a trained learner a task: examples in, a small state file out.",
+        "metagpt-tf adapt --model learner.keras --support my_module.py --output state.npz",
+    )
+    _application(verb)
+    verb.add_argument("--model", required=True, help=LEARNER)
+    verb.add_argument("--support", required=True, help="folder or file with the examples: Python code, texts or rows")
+    verb.add_argument("--k-shot", type=_positive, default=8, help="examples to use (default 8)")
+    verb.add_argument("--steps", type=int, help="inner steps (default: the algorithm's)")
+    verb.add_argument("--output", required=True, help="state file to write (.npz)")
+    _json(verb)
+
+
+def _generate(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "generate",
+        "Write text for a prompt, with or without an adapted state.",
+        'metagpt-tf generate --model learner.keras --state state.npz --sampler top_k "def area(width, height):"',
+    )
+    verb.add_argument("prompt", help="source text: for code, a signature (and docstring)")
+    verb.add_argument("--model", required=True, help="learner or model: a .keras file, or a preset")
+    verb.add_argument("--state", help="state file written by adapt")
+    verb.add_argument(
+        "--sampler", default="greedy", help="greedy, temperature, top_k, top_p, min_p or beam (default greedy)"
+    )
+    verb.add_argument("--max-length", type=_positive, help="most tokens to write")
+    verb.add_argument("--stop", action="append", default=[], help="string to stop at; may be repeated")
+    verb.add_argument("--no-stream", action="store_true", help="write the text when it is whole, not as it comes")
+    _json(verb)
+
+
+def _evaluate(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "evaluate",
+        "Measure a learner on held-out tasks, before and after adaptation.",
+        "metagpt-tf evaluate --app language --model learner.keras --json figures.json",
+    )
+    _application(verb)
+    verb.add_argument("--model", required=True, help=LEARNER)
+    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    verb.add_argument("--n-query", type=_positive, default=8, help="query examples of a task (default 8)")
+    verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
+    verb.add_argument("--prompts", type=int, default=16, help="answers written in full and scored (default 16)")
+    _json(verb)
+
+
+def _export(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "export",
+        "Export a learner to SavedModel and LiteRT, and compare both with Keras.",
+        "metagpt-tf export --model learner.keras --output export/ --format both --k-shot 8",
+    )
+    verb.add_argument("--model", required=True, help="learner, a .keras file")
+    verb.add_argument(
+        "--output", required=True, help="directory: saved_model/<version>/ and model.tflite are written there"
+    )
+    verb.add_argument(
+        "--format", choices=("saved_model", "litert", "both"), default="both", help="what to write (default both)"
+    )
+    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of the LiteRT file (default 8)")
+    verb.add_argument("--tolerance", type=float, default=1e-4, help="largest difference accepted (default 0.0001)")
+    _json(verb)
+
+
+def _bench(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "bench",
+        "Measure this machine: training steps, adaptation, tokens per second.",
+        "metagpt-tf bench --json speed.json",
+    )
+    verb.add_argument("--preset", default="nano", help="size of the model (default nano)")
+    verb.add_argument("--length", type=_positive, default=64, help="tokens of source and of target (default 64)")
+    verb.add_argument("--repeats", type=_positive, default=5, help="calls behind each median (default 5)")
+    _json(verb)

@@ -1,0 +1,91 @@
+"""Running text becomes chunks that lie side by side and make episodes."""
+
+import numpy as np
+import pytest
+
+from metagpt_tf.datasets import load_authors, load_languages
+from metagpt_tf.tasks import TextTasks, check_episode, text_chunks
+
+
+def one(texts: list[str], **arguments: object) -> list[tuple[str, str]]:
+    """The chunks of a single task."""
+    return text_chunks({"meta_train": {"task": texts}}, **arguments)["meta_train"]["task"]
+
+
+def test_chunks_follow_one_another_and_leave_nothing_between() -> None:
+    text = "".join(chr(97 + n % 26) for n in range(1000))
+    chunks = one([text], source_bytes=10, target_bytes=7)
+    assert len(chunks) == 1000 // 17
+    assert "".join(prefix + continuation for prefix, continuation in chunks) == text[: 17 * (1000 // 17)]
+    assert {(len(prefix), len(continuation)) for prefix, continuation in chunks} == {(10, 7)}
+
+
+def test_cuts_are_between_characters() -> None:
+    text = "aé漢😀" * 50
+    chunks = one([text], source_bytes=9, target_bytes=6)
+    whole = "".join(prefix + continuation for prefix, continuation in chunks)
+    assert text.startswith(whole) and len(text) - len(whole) < 15
+    for prefix, continuation in chunks:
+        assert 6 <= len(prefix.encode()) <= 9 and 3 <= len(continuation.encode()) <= 6
+
+
+def test_texts_are_joined_or_cut_by_themselves() -> None:
+    assert one(["abcdef", "ghijkl"], source_bytes=4, target_bytes=4) == [("abcd", "ef\ng")]
+    assert one(["abcdefgh", "ijklmnopq"], source_bytes=4, target_bytes=4, join=None) == [
+        ("abcd", "efgh"),
+        ("ijkl", "mnop"),
+    ]
+    assert one(["abcd", "efgh"], source_bytes=4, target_bytes=4, join="") == [("abcd", "efgh")]
+
+
+def test_a_text_that_fills_its_last_chunk_exactly() -> None:
+    assert one(["abcdefgh" * 2], source_bytes=4, target_bytes=4) == [("abcd", "efgh")] * 2
+    assert one(["éééé"], source_bytes=4, target_bytes=4) == [("éé", "éé")]
+
+
+def test_small_tasks() -> None:
+    texts = {"meta_train": {"small": ["abc"], "large": ["abcdefgh"]}, "meta_test": {"none": ["a"]}}
+    with pytest.raises(
+        ValueError, match=r"Task 'small' of 'meta_train' has texts of \[3\] bytes.*4 \+ 4.*on_small='drop'"
+    ):
+        text_chunks(texts, 4, 4)
+    assert text_chunks(texts, 4, 4, on_small="drop") == {
+        "meta_train": {"large": [("abcd", "efgh")]},
+        "meta_test": {},
+    }
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="target_bytes must be at least 4, room for one character, received 3"):
+        one(["abc"], target_bytes=3)
+    with pytest.raises(ValueError, match="on_small must be 'error' or 'drop', received 'skip'"):
+        one(["abc"], on_small="skip")
+    with pytest.raises(TypeError, match=r"text_chunks\(\) takes a list of texts.*'task' is \[\('a', 'b'\)\]"):
+        text_chunks({"meta_train": {"task": [("a", "b")]}})
+    with pytest.raises(TypeError, match="of str"):
+        text_chunks({"meta_train": {"task": "one text"}})
+
+
+def test_episodes_of_authors_draw_different_places() -> None:
+    texts = {
+        "meta_test": {name: load_authors()["meta_test"][name][:1] for name in ("Abraham Lincoln", "Ronald Reagan")}
+    }
+    chunks = text_chunks(texts, source_bytes=32, target_bytes=48)
+    tasks = TextTasks.from_pairs(chunks, "bytes", source_length=33, target_length=49)
+    episode = next(iter(tasks.as_dataset(meta_batch_size=2, k_shot=8, n_query=8, seed=3)))
+    check_episode(episode)
+    assert episode.support_x.shape == (2, 8, 33) and episode.query_y.shape == (2, 8, 49)
+    decode = tasks.tokenizer.decode
+    for task in range(2):
+        rows = [*zip(episode.support_x[task], episode.support_y[task], strict=True)]
+        rows += zip(episode.query_x[task], episode.query_y[task], strict=True)
+        pairs = [(decode(x), decode(y)) for x, y in rows]
+        assert len(set(pairs)) == 16
+        assert any(set(pairs) <= set(found) for found in chunks["meta_test"].values())
+    assert np.all(episode.support_x[..., -1] == tasks.tokenizer.eos_id)  # a prefix fills its row, nothing is cut off
+
+
+def test_every_language_gives_chunks_enough() -> None:
+    chunks = text_chunks(load_languages(), source_bytes=64, target_bytes=64)
+    sizes = [len(pairs) for tasks in chunks.values() for pairs in tasks.values()]
+    assert len(sizes) == 437 and min(sizes) >= 32
