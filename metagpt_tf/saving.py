@@ -125,8 +125,8 @@ def load_learner(name: str | os.PathLike, **overrides: Any) -> MetaLearner:
     >>> import tempfile
     >>> from metagpt_tf.models import MetaGPT
     >>> learner = MetaLearner(MetaGPT(source_length=8, target_length=8, dim=8, num_heads=2, num_layers=1), "meta_sgd")
-    >>> load_learner(save_learner(learner, tempfile.mkdtemp() + "/preset")).algorithm.name
-    'meta_sgd'
+    >>> type(load_learner(save_learner(learner, tempfile.mkdtemp() + "/preset")).algorithm).__name__
+    'MetaSGD'
     """
     directory = find_preset(name)
     if directory is not None:

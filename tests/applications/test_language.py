@@ -1,0 +1,65 @@
+"""The language verbs: every kind of task becomes episodes, a learner is fitted and judged, texts are continued."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from metagpt_tf.applications.language import (
+    define_meta_gpt_model,
+    evaluate_model,
+    generate_text,
+    load_data,
+    preprocess_data,
+)
+from metagpt_tf.meta import FOMAML, MetaLearner
+
+SHAPE = {"meta_batch_size": 2, "k_shot": 3, "n_query": 2, "num_batches": {"train": 2, "validation": 1, "test": 1}}
+LENGTHS = {"source_length": 24, "target_length": 12}
+
+
+@pytest.fixture(scope="module")
+def learner() -> MetaLearner:
+    sizes: dict[str, Any] = {"dim": 16, "num_heads": 2, "num_layers": 1, "hidden_dim": 32}
+    return define_meta_gpt_model("nano", FOMAML(1, 0.1, scope="low_rank"), **LENGTHS, **sizes)
+
+
+@pytest.mark.parametrize("task", ["generation", "classification", "entities", "translation", "triples"])
+def test_bundled_data_of_each_kind_becomes_episodes_over_disjoint_tasks(task: str) -> None:
+    data = preprocess_data(load_data(task=task), task=task, **LENGTHS, **SHAPE)
+    assert next(iter(data["train"])).support_x.shape == (2, 3, 24)
+    names = [set(data["tasks"].split(f"meta_{split}").task_names) for split in ("train", "validation", "test")]
+    assert all(names) and not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+
+
+def test_fit_evaluate_generate(learner: MetaLearner) -> None:
+    data = preprocess_data(load_data(task="triples"), task="triples", **LENGTHS, **SHAPE)
+    learner.fit(data["train"], verbose=0)
+    figures = evaluate_model(learner, data["test"], task="triples", prompts=2)
+    for name in ("bits_per_byte", "perplexity", "token_accuracy", "exact_match"):
+        assert figures[name] >= 0.0 and figures[f"pre_{name}"] >= 0.0
+    assert figures["perplexity"] == pytest.approx(2.0 ** figures["bits_per_byte"], rel=1e-4)  # bytes: a token is a byte
+    support = next(iter(data["test"]))
+    state = learner.adapt((support.support_x[0], support.support_y[0]))
+    assert isinstance(generate_text(learner, "a | hypernym | ?", state), str)
+
+
+def test_a_long_text_is_written_in_windows_and_a_long_prompt_is_refused(learner: MetaLearner) -> None:
+    sampled = {"sampler": "temperature", "seed": 3}
+    written = generate_text(learner, "once", max_length=30, **sampled)
+    assert len(learner.model.tokenizer.encode(written)) <= 60  # bytes that are no text are three bytes as a sign
+    with pytest.raises(ValueError, match="longer than the model's source_length=24"):
+        generate_text(learner, "x" * 40)
+    assert isinstance(generate_text(learner, "x" * 40, truncate=True, **sampled), str)
+    with pytest.raises(TypeError, match="continues one text"):
+        generate_text(learner, ["a"])  # type: ignore[arg-type]
+
+
+def test_bad_input() -> None:
+    data: Mapping[str, Any] = load_data(task="triples")
+    with pytest.raises(ValueError, match="Did you mean 'triples'"):
+        load_data(task="tripels")
+    with pytest.raises(ValueError, match="use it with 'classification'"):
+        preprocess_data(data, task="triples", stop_words="english")
+    with pytest.raises(ValueError, match="Unknown bundled texts 'language'"):
+        load_data(which="language")
