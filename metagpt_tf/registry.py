@@ -3,23 +3,18 @@
 Every family a user may choose from by name (samplers, algorithms, tokenizers) owns one `Registry`.
 """
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import keras
 
+from metagpt_tf.suggestions import closest
+
+__all__ = ["PACKAGE", "Registry", "closest"]
+
 T = TypeVar("T")
 
 PACKAGE = "metagpt_tf"
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """Return a sentence that lists the known names, the likeliest one first."""
-    names = sorted(names)
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Known names: {', '.join(names)}."
 
 
 class Registry(Generic[T]):

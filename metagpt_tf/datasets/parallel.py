@@ -7,7 +7,7 @@ from typing import Any
 from metagpt_tf.datasets.gettext_files import catalogue_files, read_catalogue
 from metagpt_tf.datasets.splits import split_tasks
 from metagpt_tf.datasets.texts import Declaration, declarations, declarations_by_split, paired_paragraphs
-from metagpt_tf.registry import closest
+from metagpt_tf.suggestions import closest
 
 Pair = tuple[str, str]
 Pairs = dict[str, dict[str, list[Pair]]]

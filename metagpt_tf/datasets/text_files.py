@@ -13,7 +13,7 @@ from typing import Any
 
 from metagpt_tf.datasets.rows import FORMATS, read_lines, read_rows, text_of
 from metagpt_tf.datasets.splits import SPLITS, split_tasks
-from metagpt_tf.registry import closest
+from metagpt_tf.suggestions import closest
 
 PathLike = str | os.PathLike[str]
 Loaded = dict[str, dict[str, list[Any]]]

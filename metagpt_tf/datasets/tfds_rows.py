@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from metagpt_tf.datasets import python_functions, text_builders  # noqa: F401  (importing them registers the builders)
 from metagpt_tf.datasets.loading import _progress_bars
 from metagpt_tf.datasets.splits import SPLITS
-from metagpt_tf.registry import closest
+from metagpt_tf.suggestions import closest
 
 T = TypeVar("T")
 
