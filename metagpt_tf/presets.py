@@ -16,7 +16,7 @@ import numpy as np
 
 from metagpt_tf.files import written_aside
 
-# Trained here, by scripts/; part of the package.
+# Where presets that come with the package lie; there is none yet.
 PRETRAINED = Path(__file__).parent / "models" / "presets"
 SUMS, CARD = "SHA256SUMS", "card.json"
 

@@ -107,10 +107,10 @@ def save_learner(
 
 
 def load_learner(name: str | os.PathLike, **overrides: Any) -> MetaLearner:
-    """A learner from a pretrained preset, from a preset's directory or from a `.keras` file.
+    """A learner from a preset's directory or from a `.keras` file.
 
     Args:
-        name: `"text_nano"`, `"code_nano"`, a directory written by `save_learner`, or a file written by `learner.save`.
+        name: a directory written by `save_learner`, or a file written by `learner.save`.
         **overrides: constructor arguments of a preset's model that leave the shapes of its weights.
 
     Returns:

@@ -31,7 +31,10 @@ RESERVED = {
     "shelve": set(),
 }
 FORBIDDEN_CALLS = {"print", "eval", "exec", "__import__"}
-LAZY = ("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert", "yaml")
+LAZY = (
+    *("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert"),
+    *("yaml", "tokenizers", "sacrebleu", "stop_words", "pyflakes"),
+)
 
 
 def canonical(name: str) -> str:

@@ -19,8 +19,8 @@ class Answers(NamedTuple):
     after: list[str]
 
 
-def loss_figures(learner: MetaLearner, episodes: tf.data.Dataset) -> dict[str, float]:
-    """`bits_per_byte`, `perplexity` of a token and `token_accuracy` of the queries, each also as `pre_…`.
+def loss_figures(learner: MetaLearner, episodes: tf.data.Dataset, with_perplexity: bool = False) -> dict[str, float]:
+    """`bits_per_byte` and `token_accuracy` of the queries, each also as `pre_…`.
 
     Bits per byte divide all bits of the targets by all their bytes, an end mark counted as one byte:
 
@@ -29,6 +29,7 @@ def loss_figures(learner: MetaLearner, episodes: tf.data.Dataset) -> dict[str, f
     Args:
         learner: compiled with the metrics of its model.
         episodes: finite, of held-out tasks.
+        with_perplexity: whether the `perplexity` of a token is among them.
     """
     generator: Any = learner.model
     logs = learner.evaluate(episodes, verbose=0, return_dict=True)
@@ -37,7 +38,8 @@ def loss_figures(learner: MetaLearner, episodes: tf.data.Dataset) -> dict[str, f
     for when in ("", "pre_"):
         bits = float(logs[f"{when}bits_per_token"])
         figures[f"{when}bits_per_byte"] = bits * ratio
-        figures[f"{when}perplexity"] = perplexity(bits)
+        if with_perplexity:
+            figures[f"{when}perplexity"] = perplexity(bits)
         figures[f"{when}token_accuracy"] = float(logs[f"{when}token_accuracy"])
     return figures
 

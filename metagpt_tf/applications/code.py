@@ -8,15 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-
 from metagpt_tf.applications.code_generation import function_prompt, generate_code, longest_parsing, parses
 from metagpt_tf.applications.code_metrics import evaluate_code_model
 from metagpt_tf.applications.code_report import CodeReport
+from metagpt_tf.applications.episodes import define_learner, text_episodes
 from metagpt_tf.datasets import load_functions
-from metagpt_tf.meta import MAML, MetaLearner
-from metagpt_tf.models import MetaGPT
-from metagpt_tf.tasks import TextTasks
+from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks.code_tasks import code_problems
 
 __all__ = [
@@ -75,7 +72,7 @@ def preprocess_code_data(
         data: what `load_code_data` returned.
         source_length: tokens of a source kept (of `"body"`: signature and docstring).
         target_length: tokens of a target kept (of `"body"`: the body).
-        tokenizer: name or object.
+        tokenizer: name or object; `"bpe"` is trained on the training tasks (`pip install metagpt_tf[bpe]`).
         meta_batch_size, k_shot, n_query: shape of an episode dataset.
         num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
         seed: of the episodes, and of the cuts and faults of the task.
@@ -95,15 +92,10 @@ def preprocess_code_data(
     >>> data = preprocess_code_data(load_code_data())  # doctest: +SKIP
     >>> learner.fit(data["train"], data["validation"], epochs=5)  # doctest: +SKIP
     """
-    batches = {"train": 200, "validation": 4, "test": 8, **(num_batches or {})}
     sizes = {"source_bytes": source_length - 1, "target_bytes": target_length - 1}
     problems = code_problems(data, task, seed, representation, **sizes)
-    tasks = TextTasks.from_pairs(problems, tokenizer, source_length, target_length, on_small="drop")
-    episodes = {
-        name: tasks.split(f"meta_{name}").as_dataset(meta_batch_size, k_shot, n_query, seed, num_batches=batches[name])
-        for name in ("train", "validation", "test")
-    }
-    return {**episodes, "tasks": tasks}
+    shape = (meta_batch_size, k_shot, n_query)
+    return text_episodes(problems, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 
 def define_meta_gpt_code_model(
@@ -112,24 +104,22 @@ def define_meta_gpt_code_model(
     optimizer: Any = None,
     source_length: int = 64,
     target_length: int = 64,
+    tokenizer: Any = "bytes",
     **overrides: Any,
 ) -> MetaLearner:
     """A compiled `MetaLearner` round a `MetaGPT`, ready for `fit`.
 
     Args:
-        preset: size of the model.
-        algorithm: name or object; by default second-order `MAML` on the low-rank adapters, three steps, learned rate.
+        preset: size of a new model, or the directory of a trained one, which brings its algorithm and tokenizer.
+        algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
+            adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
         source_length, target_length: as in `preprocess_code_data`.
+        tokenizer: the one of `preprocess_code_data(...)["tasks"].tokenizer`.
         **overrides: other arguments of `MetaGPT`.
 
     Raises:
         ValueError: unknown preset or algorithm (the closest name is suggested).
     """
-    model = MetaGPT.from_preset(preset, source_length=source_length, target_length=target_length, **overrides)
-    if algorithm is None:
-        # Low-rank adapters make the state a few kilobytes, keep the start good, and bear a large rate.
-        algorithm = MAML(inner_steps=3, inner_learning_rate=0.5, scope="low_rank", learn_rate=True)
-    learner = MetaLearner(model, algorithm)
-    learner.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0) if optimizer is None else optimizer)
-    return learner
+    lengths = {"source_length": source_length, "target_length": target_length}
+    return define_learner(preset, algorithm, optimizer, tokenizer, **lengths, **overrides)

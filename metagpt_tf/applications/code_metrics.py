@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.applications.before_after import answers_before_and_after, loss_figures
 from metagpt_tf.applications.code_generation import longest_tree, parses
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models.losses import token_crossentropy
-from metagpt_tf.tasks import Episode
 from metagpt_tf.tasks.code_tasks import HOLE, SOUND, check_task
 from metagpt_tf.tasks.syntax_tree import leading_statements
 
@@ -53,35 +53,19 @@ def evaluate_code_model(
         ValueError: an unknown task or representation.
     """
     check_task(task, representation)
-    logs = model.evaluate(test_data, verbose=0, return_dict=True)
-    figures = {
-        f"{when}{name}": float(logs[f"{when}{key}"])
-        for when in ("", "pre_")
-        for name, key in (("bits_per_byte", "bits_per_token"), ("token_accuracy", "token_accuracy"))
-    }
+    figures = loss_figures(model, test_data)
     if parse_prompts:
         figures.update(_generated(model, test_data, parse_prompts, judge_of(task, representation)))
     return figures
 
 
 def _generated(learner: MetaLearner, episodes: tf.data.Dataset, prompts: int, judge: Judge) -> dict[str, float]:
-    generator: Any = learner.model
-    decode = generator.tokenizer.decode
+    answers = answers_before_and_after(learner, episodes, prompts)
     found: dict[str, list[bool]] = {}
-    done = 0
-    for episode in tf.data.Dataset.unbatch(episodes):
-        episode = Episode(*episode)
-        state = learner.adapt((episode.support_x, episode.support_y))
-        sources = [decode(row) for row in np.asarray(episode.query_x)]
-        targets = [decode(row) for row in np.asarray(episode.query_y)]
-        for when, given in (("", state), ("pre_", None)):
-            texts = generator.generate(sources, state=given, truncate=True)
-            for source, target, text in zip(sources, targets, texts, strict=True):
-                for name, value in judge(source, target, text).items():
-                    found.setdefault(f"{when}{name}", []).append(value)
-        done += len(sources)
-        if done >= prompts:
-            break
+    for when, texts in (("", answers.after), ("pre_", answers.before)):
+        for source, target, text in zip(answers.sources, answers.targets, texts, strict=True):
+            for name, value in judge(source, target, text).items():
+                found.setdefault(f"{when}{name}", []).append(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 

@@ -143,6 +143,11 @@ def iter_batches(dataset: tf.data.Dataset, *counts: int) -> list[tf.data.Dataset
     return parts
 
 
+def annealed_adam(peak: float, steps: int) -> keras.optimizers.Optimizer:
+    """Adam with clipped gradients, whose rate rises for a twentieth of the steps and falls to 0 by a cosine."""
+    return _adam(cosine_annealing(peak, max(steps, 2), warmup_steps=steps // 20))
+
+
 def _adam(rate: Any) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate, clipnorm=1.0)
 

@@ -8,7 +8,8 @@ import keras
 
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.meta import get as get_algorithm
-from metagpt_tf.models import SIZES, MetaGPT, embedding_from_vectors, set_embedding
+from metagpt_tf.models import MetaGPT, embedding_from_vectors, set_embedding
+from metagpt_tf.presets import find_preset
 from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
 from metagpt_tf.tokenizers import BPETokenizer
@@ -78,7 +79,7 @@ def define_learner(
     Raises:
         ValueError: unknown preset or algorithm, or word vectors for a model that is already trained.
     """
-    if preset in SIZES:
+    if find_preset(preset) is None:
         model = MetaGPT.from_preset(preset, tokenizer=tokenizer, **arguments)
         if word_vectors is not None:
             set_embedding(model, embedding_from_vectors(model.tokenizer, word_vectors, model.dim).matrix)

@@ -157,7 +157,7 @@ def evaluate_model(
         ValueError: an unknown task.
     """
     scores = kind_of(task).scores
-    figures = loss_figures(model, test_data)
+    figures = loss_figures(model, test_data, with_perplexity=True)
     if prompts:
         answered = answers_before_and_after(model, test_data, prompts, **options)
         for name, score in scores.items():

@@ -17,6 +17,7 @@ from metagpt_tf.datasets.loading import functions_at
 from metagpt_tf.fast_weights import State
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks.code_tasks import code_pairs
+from metagpt_tf.tasks.text import pack_rows
 
 ROWS = 16
 
@@ -101,17 +102,13 @@ def package_adaptation(
     random.Random(seed).shuffle(pairs)
     rest = pairs[k_shot:] if max_functions is None else pairs[k_shot : k_shot + max_functions]
     state = learner.adapt(_packed(model, pairs[:k_shot]), steps, rate_multiplier)
-    before, after = (
-        _measure(learner, rest, learner.adapt(_packed(model, pairs[:k_shot]), 0)),
-        _measure(learner, rest, state),
-    )
+    before, after = (_measure(learner, rest, given) for given in (learner.layout.initial_state(), state))
     inner_steps = int(getattr(learner.algorithm, "inner_steps", 0)) if steps is None else steps
     return PackageAdaptation(after[0], before[0], after[1], before[1], k_shot, len(rest), after[2], inner_steps, state)
 
 
 def _packed(model: Any, pairs: Sequence[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
-    sources, targets = zip(*pairs, strict=True)
-    return model.tokenizer.pack(sources, model.source_length), model.tokenizer.pack(targets, model.target_length)
+    return pack_rows(pairs, model.tokenizer, model.source_length, model.target_length)
 
 
 def _measure(learner: MetaLearner, pairs: Sequence[tuple[str, str]], state: State) -> tuple[float, float, int]:

@@ -15,9 +15,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.applications.comparison import Plan, annealed_adam
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
-from metagpt_tf.models import MetaGPT, cosine_annealing
+from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
 from metagpt_tf.tasks import TextTasks, pooled_examples
 
@@ -26,45 +27,30 @@ MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Sizes of a pretraining. One gradient evaluation is the gradient of the loss on K examples, of whatever order.
+class Recipe(Plan):
+    """Sizes of a pretraining: a `Plan`, and what the model, its inner loop and the measuring are.
 
     Attributes:
         size: of the model; `options` are constructor arguments that differ from it.
-        meta_batch_size, k_shot, n_query: shape of a meta-batch (M, K, Q).
-        warm_steps, meta_steps: plain steps that all models share, and steps of meta-training after them.
-        plain_rate, meta_rate: peak rates of the outer optimizer (Adam).
+        source_length, target_length: of the model, in tokens.
+        twin_rate: peak rate of the twins' optimizer.
         inner_steps, inner_learning_rate, scope: of the inner loop, which learns a rate for each tensor and step.
         judged_steps: most steps a held-out task may take.
         parts: pieces of each training; a killed one goes on after the last whole piece.
-        seed: of weights and episodes.
     """
 
     size: str = "nano"
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     source_length: int = 64
     target_length: int = 64
-    meta_batch_size: int = 4
-    k_shot: int = 8
-    n_query: int = 8
     warm_steps: int = 4000
     meta_steps: int = 600
-    plain_rate: float = 2e-3
     twin_rate: float = 1e-3
-    meta_rate: float = 5e-4
     inner_steps: int = 3
     inner_learning_rate: float = 0.1
     scope: str = "all"
     judged_steps: int = 5
     parts: int = 10
-    seed: int = 0
-
-    @property
-    def equal_steps(self) -> int:
-        """Plain steps on K + Q examples a task that cost as many gradient evaluations as the meta-training."""
-        return round(
-            self.meta_steps * (self.inner_steps + self.n_query / self.k_shot) / (1 + self.n_query / self.k_shot)
-        )
 
     def algorithm(self) -> MAML:
         """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
@@ -103,7 +89,7 @@ def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = la
     learner = _meta(recipe, episodes, folder / "learner.keras", start)
     later = episodes.skip(recipe.warm_steps)
     twins = {
-        "twin": recipe.equal_steps,
+        "twin": recipe.twin_steps(recipe.inner_steps),
         "twin_time": round(recipe.warm_steps * learner.seconds / max(warm.seconds, 1e-9)),
     }
     trained = {}
@@ -164,7 +150,7 @@ def _plain(
         model = _model(recipe)
         if start is not None:
             model.set_weights(start)
-        model.compile(_adam(rate, steps), metrics=[])
+        model.compile(annealed_adam(rate, steps), metrics=[])
         return model
 
     def part(model: keras.Model, index: int) -> None:
@@ -180,7 +166,7 @@ def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence
         model = _model(recipe)
         model.set_weights(start)
         learner = MetaLearner(model, recipe.algorithm())
-        learner.compile(_adam(recipe.meta_rate, recipe.meta_steps), metrics=[])
+        learner.compile(annealed_adam(recipe.meta_rate, recipe.meta_steps), metrics=[])
         return learner
 
     def part(learner: keras.Model, index: int) -> None:
@@ -192,10 +178,6 @@ def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence
 def _model(recipe: Recipe) -> MetaGPT:
     lengths = {"source_length": recipe.source_length, "target_length": recipe.target_length}
     return MetaGPT.from_preset(recipe.size, **lengths, **recipe.options)
-
-
-def _adam(rate: float, steps: int) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(cosine_annealing(rate, max(steps, 2), warmup_steps=max(1, steps // 20)), clipnorm=1.0)
 
 
 def _judged(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metagpt_tf import datasets
-from metagpt_tf.applications import text_metrics
+from metagpt_tf.applications import text_metrics, translation_metrics
 from metagpt_tf.registry import closest
 from metagpt_tf.tasks import text_chunks
 from metagpt_tf.tasks.text_to_text import entities_from_text, to_pairs
@@ -100,12 +100,12 @@ KINDS: dict[str, TextKind] = {
     "translation": TextKind(
         _load_translation,
         _converted("translation"),
-        {"bleu": text_metrics.corpus_bleu, "chrf": text_metrics.chrf},
+        {"bleu": translation_metrics.corpus_bleu, "chrf": translation_metrics.chrf},
     ),
     "dialogue": TextKind(
         lambda path, **options: datasets.load_dialogues(path, **options),
         _dialogues,
-        {**LIVELY, "chrf": text_metrics.chrf},
+        {**LIVELY, "chrf": translation_metrics.chrf},
     ),
     "triples": TextKind(
         lambda path, **options: datasets.load_triples(path, **options),

@@ -113,54 +113,6 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
-def corpus_bleu(predicted: Sequence[str], expected: Sequence[str | Sequence[str]], **options: Any) -> float:
-    """BLEU of a corpus, 0 … 100, by `sacrebleu` (`pip install metagpt_tf[eval]`).
-
-    Args:
-        predicted: N texts.
-        expected: N references, each a text or several.
-        **options: of `sacrebleu.corpus_bleu`, such as `tokenize="zh"`.
-
-    Raises:
-        ImportError: `sacrebleu` is not installed.
-        TypeError: one string.
-        ValueError: different numbers of texts, or none.
-
-    Example:
-
-    >>> corpus_bleu(["the cat sat on the mat"], ["the cat sat on the mat"])  # doctest: +SKIP
-    100.0
-
-    Reference: Papineni et al., 2002, "BLEU"; Post, 2018, "A Call for Clarity in Reporting BLEU Scores".
-    """
-    return float(_sacrebleu().corpus_bleu(list(predicted), _streams(predicted, expected), **options).score)
-
-
-def chrf(predicted: Sequence[str], expected: Sequence[str | Sequence[str]], **options: Any) -> float:
-    """chrF of a corpus, 0 … 100, an F-score of character n-grams, by `sacrebleu` (`pip install metagpt_tf[eval]`).
-
-    Better than BLEU for short texts and for languages with many word forms.
-
-    Args:
-        predicted: N texts.
-        expected: N references, each a text or several.
-        **options: of `sacrebleu.corpus_chrf`, such as `word_order=2` for chrF++.
-
-    Raises:
-        ImportError: `sacrebleu` is not installed.
-        TypeError: one string.
-        ValueError: different numbers of texts, or none.
-
-    Example:
-
-    >>> chrf(["the cat"], ["the cat"])  # doctest: +SKIP
-    100.0
-
-    Reference: Popović, 2015, "chrF: character n-gram F-score for automatic MT evaluation".
-    """
-    return float(_sacrebleu().corpus_chrf(list(predicted), _streams(predicted, expected), **options).score)
-
-
 def exact_match(predicted: Sequence[str], expected: Sequence[str]) -> float:
     """Share of texts that are what was expected, white space at both ends aside.
 
@@ -173,7 +125,7 @@ def exact_match(predicted: Sequence[str], expected: Sequence[str]) -> float:
     >>> exact_match(["yes ", "no"], ["yes", "maybe"])
     0.5
     """
-    _check_pairs(predicted, expected)
+    check_pairs(predicted, expected)
     return float(np.mean([p.strip() == e.strip() for p, e in zip(predicted, expected, strict=True)]))
 
 
@@ -193,7 +145,7 @@ def accuracy(predicted: Sequence[Any], expected: Sequence[Any]) -> float:
     >>> accuracy(["a", "b", "a"], ["a", "b", "b"])
     0.6666666666666666
     """
-    _check_pairs(predicted, expected)
+    check_pairs(predicted, expected)
     return float(np.mean([bool(p == e) for p, e in zip(predicted, expected, strict=True)]))
 
 
@@ -223,7 +175,7 @@ def entity_f1(
 
     Reference: Tjong Kim Sang & De Meulder, 2003, "Introduction to the CoNLL-2003 Shared Task".
     """
-    _check_pairs(predicted, expected)
+    check_pairs(predicted, expected)
     counts: collections.Counter[str] = collections.Counter()
     for named, right in zip(map(set, predicted), map(set, expected), strict=True):
         counts.update(right=len(named & right), named=len(named), given=len(right))
@@ -242,30 +194,11 @@ def _check_several(**named: Any) -> None:
             raise TypeError(f"{name} must be several texts, received one {type(texts).__name__}. Wrap it: [text].")
 
 
-def _check_pairs(predicted: Sequence[Any], expected: Sequence[Any]) -> None:
+def check_pairs(predicted: Sequence[Any], expected: Sequence[Any]) -> None:
+    """Raise unless there are as many expected as predicted items, at least one, and neither is a single text."""
     _check_several(predicted=predicted, expected=expected)
     if len(predicted) != len(expected) or not len(predicted):
         raise ValueError(
             f"Expected as many predicted as expected items, at least one; received {len(predicted)} and "
             f"{len(expected)}."
         )
-
-
-def _streams(predicted: Sequence[str], expected: Sequence[str | Sequence[str]]) -> list[list[str | None]]:
-    """References as sacrebleu takes them: first references of all texts, second references of all texts, …"""
-    _check_pairs(predicted, expected)
-    lists = [[given] if isinstance(given, str) else list(given) for given in expected]
-    if not all(lists):
-        raise ValueError(
-            f"Text {[bool(given) for given in lists].index(False)} has no reference. Give each at least one."
-        )
-    depth = max(map(len, lists))
-    return [[given[i] if i < len(given) else None for given in lists] for i in range(depth)]
-
-
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu
-    except ImportError as error:
-        raise ImportError("BLEU and chrF need the `sacrebleu` library: pip install 'metagpt_tf[eval]'.") from error
-    return sacrebleu

@@ -1,5 +1,6 @@
 """What `--app` chooses: the verbs of code or of language, called alike."""
 
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ from metagpt_tf.datasets import functions_at, load_texts
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks import text_chunks
 from metagpt_tf.tasks.code_tasks import code_problems
-from metagpt_tf.tasks.text_to_text import to_pairs
 
 Pair = tuple[str, str]
 ONLY = "meta_test"
@@ -42,18 +42,34 @@ def _functions(path: str, task: str, source_bytes: int, target_bytes: int) -> li
 
 
 def _texts(path: str, task: str, source_bytes: int, target_bytes: int) -> list[Pair]:
-    """Rows that are pairs as they are; other texts as prefixes and continuations."""
-    if task != "generation":
-        return _all(to_pairs(language.load_data(path, task), task))
+    """Rows that are pairs as they are; running texts, to be continued, as prefixes and continuations.
+
+    Raises:
+        ValueError: running texts for a task whose answers are not their continuations.
+    """
     loaded = load_texts(path, split=ONLY)
     rows = _all(loaded)
-    return (
-        rows if isinstance(rows[0], tuple) else _all(text_chunks(loaded, source_bytes, target_bytes, on_small="drop"))
-    )
+    if isinstance(rows[0], tuple):
+        return rows
+    if task != "generation":
+        raise ValueError(
+            f"{path} holds texts, and the support set of {task!r} needs pairs: give a CSV or JSON Lines file with the "
+            "columns task, source and target."
+        )
+    return _all(text_chunks(loaded, source_bytes, target_bytes, on_small="drop"))
 
 
 def _all(loaded: Any) -> list[Any]:
     return [row for tasks in loaded.values() for rows in tasks.values() for row in rows]
+
+
+def episodes_of(arguments: Namespace, tokenizer: Any, num_batches: dict[str, int], **sizes: int) -> dict[str, Any]:
+    """The episodes that a command asks for: its `--app`, `--task`, `--data`, `--k-shot`, `--n-query` and `--seed`."""
+    app = APPS[arguments.app]
+    task = arguments.task or app.task
+    shape = {"k_shot": arguments.k_shot, "n_query": arguments.n_query, "seed": arguments.seed}
+    data = app.load(arguments.data, task)
+    return app.preprocess(data, task=task, tokenizer=tokenizer, num_batches=num_batches, **shape, **sizes)
 
 
 APPS: dict[str, App] = {

@@ -6,6 +6,7 @@ import numpy as np
 
 from metagpt_tf.cli.apps import App
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.tasks.text import pack_rows
 
 
 def support_of(
@@ -24,5 +25,5 @@ def support_of(
             f"{path} has {len(pairs)} examples, --k-shot asks for {k_shot}. Lower it or give more of them."
         )
     chosen = np.random.default_rng(seed).choice(len(pairs), k_shot, replace=False)
-    sources, targets = zip(*(pairs[i] for i in sorted(chosen)), strict=True)
-    return model.tokenizer.pack(sources, model.source_length), model.tokenizer.pack(targets, model.target_length)
+    rows = [pairs[i] for i in sorted(chosen)]
+    return pack_rows(rows, model.tokenizer, model.source_length, model.target_length)

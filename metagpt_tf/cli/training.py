@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from metagpt_tf.cli.apps import APPS
+from metagpt_tf.applications.comparison import annealed_adam
+from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.meta import MetaLearner, get
-from metagpt_tf.models import cosine_annealing
 from metagpt_tf.tasks import pooled_examples
 
 LOGS_PER_FIT = 10
@@ -21,18 +21,9 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
     app = APPS[arguments.app]
     task = arguments.task or app.task
-    data = app.preprocess(
-        app.load(arguments.data, task),
-        task=task,
-        tokenizer=arguments.tokenizer,
-        source_length=arguments.length,
-        target_length=arguments.length,
-        meta_batch_size=arguments.meta_batch_size,
-        k_shot=arguments.k_shot,
-        n_query=arguments.n_query,
-        num_batches={"train": arguments.warm_steps + arguments.steps},
-        seed=arguments.seed,
-    )
+    sizes = {"source_length": arguments.length, "target_length": arguments.length}
+    batches = {"train": arguments.warm_steps + arguments.steps}
+    data = episodes_of(arguments, arguments.tokenizer, batches, meta_batch_size=arguments.meta_batch_size, **sizes)
     scope = {"scope": arguments.scope or "low_rank"}
     if arguments.scope is None and arguments.algorithm in OWN_SCOPE:
         scope = {}
@@ -42,13 +33,12 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
         inner_learning_rate=arguments.inner_learning_rate,
         **scope,
     )
-    sizes = {"source_length": arguments.length, "target_length": arguments.length}
     learner = app.define(arguments.preset, algorithm, tokenizer=data["tasks"].tokenizer, **sizes)
     episodes = data["train"]
     if arguments.warm_steps:
-        learner.model.compile(_adam(2e-3, arguments.warm_steps))
+        learner.model.compile(annealed_adam(2e-3, arguments.warm_steps))
         _fit(learner.model, pooled_examples(episodes), arguments.warm_steps, _backup(arguments, "warm"))
-    learner.compile(_adam(arguments.learning_rate, arguments.steps))
+    learner.compile(annealed_adam(arguments.learning_rate, arguments.steps))
     _fit(learner, episodes.skip(arguments.warm_steps), arguments.steps, _backup(arguments, "meta"))
     figures = app.evaluate(learner, data["validation"], task, 0)
     return learner, {**figures, "algorithm": arguments.algorithm, "plan": _plan(arguments)}
@@ -65,10 +55,6 @@ def _backup(arguments: Namespace, part: str) -> list[Any]:
     if not arguments.backup:
         return []
     return [keras.callbacks.BackupAndRestore(str(Path(arguments.backup) / part), delete_checkpoint=False)]
-
-
-def _adam(peak: float, steps: int) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(cosine_annealing(peak, max(steps, 2), warmup_steps=steps // 20), clipnorm=1.0)
 
 
 def _plan(arguments: Namespace) -> dict[str, Any]:

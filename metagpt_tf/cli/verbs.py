@@ -16,7 +16,7 @@ from rich.table import Table
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
-from metagpt_tf.cli.apps import APPS
+from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
@@ -124,17 +124,8 @@ def evaluate(arguments: Namespace) -> int:
     model: Any = learner.model
     task = arguments.task or app.task
     with Stages("reading data") as stages:
-        data = app.preprocess(
-            app.load(arguments.data, task),
-            task=task,
-            tokenizer=model.tokenizer,
-            source_length=model.source_length,
-            target_length=model.target_length,
-            k_shot=arguments.k_shot,
-            n_query=arguments.n_query,
-            num_batches={"test": arguments.batches},
-            seed=arguments.seed,
-        )
+        lengths = {"source_length": model.source_length, "target_length": model.target_length}
+        data = episodes_of(arguments, model.tokenizer, {"test": arguments.batches}, **lengths)
         stages.report("adapting to held-out tasks")
         figures = app.evaluate(learner, data["test"], task, arguments.prompts)
     _print_figures(f"{task}: held-out tasks, before (pre_) and after adaptation", figures)

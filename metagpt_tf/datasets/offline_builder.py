@@ -6,7 +6,12 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from metagpt_tf.datasets.python_functions import LocalDatasetInfo
+
+class LocalDatasetInfo(tfds.core.DatasetInfo):
+    """Dataset info that is computed here and asks no server for a ready-made copy."""
+
+    def initialize_from_bucket(self) -> None:
+        """Stay offline: no bucket has statistics of this machine's data."""
 
 
 class OfflineBuilder(tfds.core.GeneratorBasedBuilder):

@@ -7,12 +7,12 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
+from metagpt_tf.datasets.offline_builder import OfflineBuilder
 from metagpt_tf.datasets.python_files import SourceFile, given_path, installed_package, standard_library
 from metagpt_tf.datasets.python_source import Function, split_functions
 
@@ -80,14 +80,7 @@ def config_for(packages: tuple[str, ...] = (), min_functions: int = MIN_FUNCTION
     )
 
 
-class LocalDatasetInfo(tfds.core.DatasetInfo):
-    """Dataset info that is computed here and asks no server for a ready-made copy."""
-
-    def initialize_from_bucket(self) -> None:
-        """Stay offline: no bucket has statistics of this machine's Python."""
-
-
-class PythonFunctions(tfds.core.GeneratorBasedBuilder):
+class PythonFunctions(OfflineBuilder):
     """Documented Python functions, split by whole task into meta_train, meta_validation and meta_test.
 
     Use it where a `tf.data` pipeline is wanted; `load_functions` gives the same pairs as plain lists. Each example has
@@ -110,40 +103,24 @@ class PythonFunctions(tfds.core.GeneratorBasedBuilder):
         "1.0.0": "Signature and docstring to body, tasks split by a hash of their names."
     }
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [STANDARD_LIBRARY]
-    url_infos = None  # no downloads, no checksums: TFDS's search for them needs a package that it does not install
 
-    def download_and_prepare(self, *, download_config: Any = None, **arguments: Any) -> None:
-        """Build the copy unless it exists; as in TFDS, but without a look at Google's storage first."""
-        config = download_config or tfds.download.DownloadConfig()
-        offline = dataclasses.replace(config, try_download_gcs=False)
-        super().download_and_prepare(download_config=offline, **arguments)
-
-    def _info(self) -> tfds.core.DatasetInfo:
+    def describe(self) -> dict[str, Any]:
+        """See `OfflineBuilder`."""
         names = [field.name for field in dataclasses.fields(Function)]
-        return LocalDatasetInfo(
-            builder=self,
-            description=DESCRIPTION,
-            features=tfds.features.FeaturesDict({name: tfds.features.Text() for name in names}),
-            supervised_keys=("source", "target"),
-            disable_shuffling=True,
-            license="Each example carries the licence of its package.",
-        )
+        return {
+            "description": DESCRIPTION,
+            "features": tfds.features.FeaturesDict({name: tfds.features.Text() for name in names}),
+            "supervised_keys": ("source", "target"),
+            "license": "Each example carries the licence of its package.",
+        }
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        del dl_manager
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Split -> its functions, task by task."""
         splits = split_functions(self.builder_config.files(), self.builder_config.min_functions)
-        return {split: self._generate_examples(tasks) for split, tasks in splits.items()}
-
-    def _generate_examples(self, tasks: dict[str, list[Function]]) -> Iterator[tuple[int, dict[str, str]]]:
-        functions = [function for task in tasks.values() for function in task]
-        for key, function in enumerate(functions):
-            yield key, dataclasses.asdict(function)
-
-    def _log_download_bytes(self) -> None:
-        """Say nothing: nothing is downloaded, and a library does not write to standard output."""
-
-    def _log_download_done(self) -> None:
-        """Say nothing, as above."""
+        return {
+            split: [dataclasses.asdict(function) for functions in tasks.values() for function in functions]
+            for split, tasks in splits.items()
+        }
 
 
 def _version(package: str) -> str:

@@ -122,12 +122,11 @@ class MetaGPT(Generating, TeacherForced):
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, **overrides: Any) -> "MetaGPT":
-        """A pretrained model, or a freshly initialised one of a named size.
+        """A freshly initialised model of a named size, or a trained one.
 
         Args:
-            name: `"text_nano"` or `"code_nano"`, trained, each with a card in `metagpt_tf/models/presets/`; a directory
-                that `save_to_preset` wrote; or a size: `"nano"` (1 M parameters), `"tiny"` (6 M), `"small"` (59 M) or
-                `"base"` (218 M).
+            name: a size, `"nano"` (1 M parameters), `"tiny"` (6 M), `"small"` (59 M) or `"base"` (218 M), or the
+                directory of a trained model that `save_to_preset` wrote.
             **overrides: constructor arguments that differ from the preset's; of a trained model, those that leave the
                 shapes of its weights (`source_length`, `dropout`, …).
 

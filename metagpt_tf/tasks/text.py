@@ -79,6 +79,13 @@ def pack_pairs(
         for name, rows in tasks.items():
             if not rows:
                 raise ValueError(f"Task {name!r} of {split!r} has no pairs. Give it some, or leave it out.")
-            sources, targets = zip(*rows, strict=True)
-            packed[split][name] = (tokenizer.pack(sources, source_length), tokenizer.pack(targets, target_length))
+            packed[split][name] = pack_rows(rows, tokenizer, source_length, target_length)
     return packed
+
+
+def pack_rows(
+    rows: Sequence[tuple[str, str]], tokenizer: Tokenizer, source_length: int, target_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`((n, S), (n, T))` int32 ids of n pairs of texts, at least one."""
+    sources, targets = zip(*rows, strict=True)
+    return tokenizer.pack(sources, source_length), tokenizer.pack(targets, target_length)

@@ -167,6 +167,19 @@ def as_bytes(text: str | bytes) -> bytes:
     raise TypeError(f"Expected a text of type str or bytes, received {text!r} of type {type(text).__name__}.")
 
 
+def row_of_texts(text: tf.Tensor, length: int) -> tf.Tensor:
+    """`(B,)` strings to be encoded in a graph, checked.
+
+    Raises:
+        ValueError: `length` below 1, or `text` has not one axis.
+    """
+    check_length(length)
+    text = tf.convert_to_tensor(text, tf.string)
+    if text.shape.rank != 1:
+        raise ValueError(f"encode_tensor() takes strings of shape (B,), received {text.shape}. Reshape to (B,).")
+    return text
+
+
 def check_length(length: int) -> None:
     """Raise unless a packed row of this length has room for its EOS."""
     if length < 1:

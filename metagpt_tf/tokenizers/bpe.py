@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from metagpt_tf.tokenizers.base import SPECIALS, Tokenizer, as_bytes, check_length, registry
+from metagpt_tf.tokenizers.base import SPECIALS, Tokenizer, as_bytes, registry, row_of_texts
 from metagpt_tf.tokenizers.bpe_training import learn_merges
 from metagpt_tf.tokenizers.bytes import BYTES, PIECES
 from metagpt_tf.tokenizers.words import LONGEST_WORD, split_words, split_words_tensor
@@ -139,10 +139,7 @@ class BPETokenizer(Tokenizer):
         Raises:
             ValueError: `length` below 1, or `text` has not one axis.
         """
-        check_length(length)
-        text = tf.convert_to_tensor(text, tf.string)
-        if text.shape.rank != 1:
-            raise ValueError(f"encode_tensor() takes strings of shape (B,), received {text.shape}. Reshape to (B,).")
+        text = row_of_texts(text, length)
         # Bytes enough for `length` tokens however long; the word at the cut and the byte before it may come out wrong.
         split = split_words_tensor(text, length * self._longest_piece + LONGEST_WORD + 1)
         ids, owners = self._merged(split.values + SPECIALS, split.words, split.texts)

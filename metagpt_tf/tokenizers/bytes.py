@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from metagpt_tf.tokenizers.base import SPECIALS, Tokenizer, as_bytes, check_length, registry
+from metagpt_tf.tokenizers.base import SPECIALS, Tokenizer, as_bytes, registry, row_of_texts
 
 BYTES = 256
 PIECES: tuple[bytes, ...] = (b"",) * SPECIALS + tuple(bytes([value]) for value in range(BYTES))
@@ -43,10 +43,7 @@ class ByteTokenizer(Tokenizer):
         Raises:
             ValueError: `length` below 1, or `text` has not one axis.
         """
-        check_length(length)
-        text = tf.convert_to_tensor(text, tf.string)
-        if text.shape.rank != 1:
-            raise ValueError(f"encode_tensor() takes strings of shape (B,), received {text.shape}. Reshape to (B,).")
+        text = row_of_texts(text, length)
         values = tf.cast(tf.io.decode_raw(text, tf.uint8, fixed_length=length), tf.int32)
         ends = tf.minimum(tf.strings.length(text), length - 1)[:, tf.newaxis]
         positions = tf.range(length)[tf.newaxis, :]

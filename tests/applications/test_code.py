@@ -10,23 +10,14 @@ from metagpt_tf.applications import code
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.tasks import Episode
 
+from .packages import write_packages
+
 SIZES = {"source_length": 32, "target_length": 32}
-
-
-def write_package(folder, name, count=9):
-    functions = [
-        f'def {name}_{i}(value):\n    """Add {i} to a value."""\n    {name} = value + {i}\n    return {name} * {i}\n'
-        for i in range(count)
-    ]
-    (folder / f"{name}.py").write_text("\n\n".join(functions))
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("code")
-    for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta"):
-        write_package(folder, name)
-    return code.load_code_data(folder, min_functions=4)
+    return code.load_code_data(write_packages(tmp_path_factory.mktemp("code")), min_functions=4)
 
 
 @pytest.fixture(scope="module")

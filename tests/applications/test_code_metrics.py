@@ -13,23 +13,14 @@ from metagpt_tf.meta import MAML
 from metagpt_tf.tasks.code_tasks import HOLE
 from metagpt_tf.tokenizers import ByteTokenizer
 
+from .packages import write_packages
+
 SIZES = {"source_length": 96, "target_length": 96}
-
-
-def write_package(folder, name, count=9):
-    functions = [
-        f'def {name}_{i}(value):\n    """Add {i} to a value."""\n    {name} = value + {i}\n    return {name} * {i}\n'
-        for i in range(count)
-    ]
-    (folder / f"{name}.py").write_text("\n\n".join(functions))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("code")
-    for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta"):
-        write_package(folder, name)
-    return folder
+    return write_packages(tmp_path_factory.mktemp("code"))
 
 
 @pytest.fixture(scope="module")

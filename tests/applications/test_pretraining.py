@@ -56,8 +56,8 @@ def test_three_trainings_from_one_start_are_judged_and_kept(tasks: TextTasks, tm
 
 def test_equal_cost_counts_inner_steps_and_the_query() -> None:
     recipe = dataclasses.replace(RECIPE, meta_steps=10, inner_steps=3, k_shot=8, n_query=8)
-    assert recipe.equal_steps == 20  # 3 inner gradients and the query's, against one of support and query together
-    assert dataclasses.replace(recipe, n_query=16).equal_steps == round(10 * 5 / 3)
+    assert recipe.twin_steps(3) == 20  # 3 inner gradients and the query's, against one of support and query together
+    assert dataclasses.replace(recipe, n_query=16).twin_steps(3) == round(10 * 5 / 3)
 
 
 def test_a_killed_training_goes_on_with_the_next_part(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ from metagpt_tf.applications.text_metrics import (
     accuracy,
     bits_per_byte,
     bytes_per_token,
-    chrf,
-    corpus_bleu,
     distinct_n,
     entity_f1,
     exact_match,
     perplexity,
 )
+from metagpt_tf.applications.translation_metrics import chrf, corpus_bleu
 from metagpt_tf.tokenizers import BPETokenizer, ByteTokenizer
 
 AB = BPETokenizer([[100, 101]])  # a + b

@@ -122,3 +122,34 @@ def test_bench(tmp_path):
     figures = tmp_path / "speed.json"
     assert main(["bench", "--repeats", "1", "--length", "16", "--json", str(figures)]) == EXIT_OK
     assert json.loads(figures.read_text())["tokens_per_second"] > 0
+
+
+@pytest.fixture(scope="module")
+def poems(tmp_path_factory):
+    """A folder with six authors, a file of words each."""
+    folder = tmp_path_factory.mktemp("poems")
+    for name in ("ann", "bob", "cid", "dan", "eve", "fay"):
+        (folder / f"{name}.txt").write_text(f"{name} writes of {name} and of nothing else but {name}. " * 12)
+    return folder
+
+
+def test_language_from_training_to_evaluation(poems, tmp_path, capsys):
+    model, state, figures = tmp_path / "learner.keras", tmp_path / "state.npz", tmp_path / "figures.json"
+    chosen = ["--app", "language", "--k-shot", "2"]
+    sizes = ["--length", "16", "--warm-steps", "1", "--steps", "1", "--n-query", "2", "--meta-batch-size", "1"]
+    options = ["--algorithm", "fomaml", "--inner-steps", "1", "--data", str(poems)]
+    assert main(["train", *chosen, *sizes, *options, "--output", str(model)]) == EXIT_OK
+    support = ["--support", str(poems / "ann.txt"), "--output", str(state)]
+    assert main(["adapt", *chosen, "--model", str(model), *support]) == EXIT_OK
+    judged = ["--data", str(poems), "--n-query", "2", "--batches", "1", "--prompts", "2", "--json", str(figures)]
+    assert main(["evaluate", *chosen, "--model", str(model), *judged]) == EXIT_OK
+    found = json.loads(figures.read_text())
+    assert {"bits_per_byte", "pre_bits_per_byte", "distinct_2", "task"} <= set(found)
+    written = tmp_path / "text.json"
+    asked = ["generate", "ann", "--model", str(model), "--max-length", "4", "--json", str(written)]
+    assert main(asked) == EXIT_OK
+    assert json.loads(written.read_text())["prompt"] == "ann"
+    capsys.readouterr()
+    wrong = ["adapt", *chosen, "--task", "triples", "--model", str(model), *support]
+    assert main(wrong) == EXIT_FAILED
+    assert "needs pairs" in " ".join(capsys.readouterr().err.split())

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+import metagpt_tf.datasets
 import metagpt_tf.generation
 import metagpt_tf.layers
 import metagpt_tf.meta
@@ -17,6 +18,7 @@ import metagpt_tf.tasks
 import metagpt_tf.tokenizers
 
 ROOMS = (
+    metagpt_tf.datasets,
     metagpt_tf.generation,
     metagpt_tf.layers,
     metagpt_tf.meta,
@@ -25,9 +27,14 @@ ROOMS = (
     metagpt_tf.tasks,
     metagpt_tf.tokenizers,
 )
+APPLICATIONS = (
+    *("attention", "before_after", "code_metrics", "code_report", "episodes", "language", "pass_at_k", "sandbox"),
+    *("text_kinds", "text_metrics", "translation_metrics"),
+)
 MODULES = [
     *(module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")),
-    *("metagpt_tf.fast_weights", "metagpt_tf.registry", "metagpt_tf.saving"),
+    *("metagpt_tf.fast_weights", "metagpt_tf.presets", "metagpt_tf.registry", "metagpt_tf.saving"),
+    *(f"metagpt_tf.applications.{name}" for name in APPLICATIONS),
 ]
 PUBLIC = {
     name: getattr(room, name)
