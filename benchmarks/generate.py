@@ -1,6 +1,10 @@
-"""Tokens per second of greedy generation: ours with and without the cache, and Hugging Face transformers on a T5."""
+"""Tokens per second of greedy generation: ours with and without the cache, and Hugging Face transformers on a T5.
+
+Fresh models of given sizes, or with `--preset` trained ones beside a T5 of the dimensions and vocabulary of each.
+"""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from machine import cores, describe, sentence
@@ -22,7 +26,8 @@ OURS_TO_T5 = 3.0
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    add("--sizes", nargs="+", choices=SIZES, help="fresh models; all if left out, none if left out beside --preset")
+    add("--preset", nargs="+", default=[], metavar="NAME", help="trained models: names or directories of presets")
     add("--batches", nargs="+", type=int, default=[1, 8])
     add("--source", type=int, default=64, help="tokens of a source")
     add("--tokens", type=int, default=64, help="tokens that everybody generates, no more and no fewer")
@@ -49,22 +54,59 @@ def main() -> None:
     entries = installed(ENTRIES)
     results: dict[str, Any] = {}
     ratios: dict[str, Any] = {}
-    for size in options.sizes:
+    models = models_of(options)
+    for name, model in models.items():
         for batch in options.batches:
-            key = f"{size} batch {batch}"
-            settings = {**SIZES[size], **vars(options), "batch": batch}
+            key = f"{name} batch {batch}"
+            settings = {**vars(options), **model, "batch": batch}
             found = run_rounds(entries, settings, options.cores, options.rounds, options.calls, options.round_seconds)
-            check_tokens(found, batch, options.tokens)
+            check_tokens(found, batch, settings["tokens"])
             for result in found.values():
-                result["tokens_per_second"] = round(1e3 * batch * options.tokens / result["median_ms"], 1)
+                result["tokens_per_second"] = round(1e3 * batch * settings["tokens"] / result["median_ms"], 1)
             print(key)
             show(found)
             results[key], ratios[key] = found, ratios_of(found, batch)
             print()
-    settings = {k: v for k, v in vars(options).items() if k not in ("json", "sizes")}
-    settings["sizes"] = {size: SIZES[size] for size in options.sizes}
+    settings = {k: v for k, v in vars(options).items() if k not in ("json", "sizes", "preset")}
+    # A preset's directory says where it lay on this machine; its name, the key, is enough.
+    settings["sizes"] = {name: {k: v for k, v in m.items() if k != "preset"} for name, m in models.items()}
     content = {"benchmark": "generate", "machine": machine, "settings": settings, "results": results, "ratios": ratios}
     write_json(options.json, content)
+
+
+def models_of(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What is measured, by name: each model's dimensions, and of a trained one also where it is."""
+    sizes = options.sizes or ([] if options.preset else list(SIZES))
+    trained = {Path(preset).name: trained_model(preset, options) for preset in options.preset}
+    return {**{size: {**SIZES[size], "preset": None} for size in sizes}, **trained}
+
+
+def trained_model(preset: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The dimensions of a trained model; source and tokens no longer than it reads and writes.
+
+    Raises:
+        SystemExit: there is no such preset.
+    """
+    from metagpt_tf.presets import Preset, find_preset, pretrained_names
+    from metagpt_tf.tokenizers import get
+
+    directory = find_preset(preset)
+    if directory is None:
+        known = ", ".join(pretrained_names()) or "none"
+        raise SystemExit(
+            f"There is no trained preset {preset!r}: give a directory that save_to_preset wrote, or one of those that "
+            f"come with the package ({known})."
+        )
+    config = Preset(directory).description("model")["config"]
+    return {
+        "dim": config["dim"],
+        **{name: config[f"num_{name}"] for name in ("layers", "heads")},
+        "hidden": config["hidden_dim"],
+        "vocabulary": get(config["tokenizer"]).vocabulary_size,
+        "source": min(options.source, config["source_length"]),
+        "tokens": min(options.tokens, config["target_length"]),
+        "preset": str(directory.resolve()),
+    }
 
 
 def show(results: dict[str, dict[str, Any]]) -> None:

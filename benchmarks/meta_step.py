@@ -1,46 +1,63 @@
-"""Time and memory of a meta-training step: ours, a bare `tf.function`, JAX and torch.func, on the same weights."""
+"""What a meta-training step of every algorithm costs: in units of a plain step, and beside JAX and torch.func.
+
+Each algorithm is measured in turn with the plain gradient step of the same model, with the same step in JAX and in
+torch.func where there is one, and for MAML and FOMAML with a bare `tf.function`: all from the same weights, in a
+process each, so that a machine that slows down slows all of them. Results are written after each algorithm; those
+that the file holds of other algorithms stay.
+"""
 
 import argparse
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from contestants.meta_data import add_options
 from machine import cores, describe, sentence
-from rounds import Entry, compare, installed, note_disturbance, require_product, run_rounds, table, write_json
+from results_file import ResultsFile
+from rounds import Entry, compare, installed, note_disturbance, require_product, run_rounds, table
 
-FIT, BARE, JAX, TORCH = "ours, MetaLearner.fit", "ours, bare tf.function", "JAX jit + vmap", "torch.func"
+PLAIN, FIT, BARE, JAX, TORCH = "plain", "fit", "bare", "jax", "torch"
+WORDS = {PLAIN: "the plain step", BARE: "bare tf.function", JAX: "JAX jit + vmap", TORCH: "torch.func"}
 ENTRIES = [
+    Entry(PLAIN, "contestants.meta_keras:Plain", "tensorflow"),
     Entry(FIT, "contestants.meta_keras:Fit", "tensorflow"),
     Entry(BARE, "contestants.meta_keras:Bare", "tensorflow"),
     Entry(JAX, "contestants.meta_jax:Jax", "jax"),
     Entry(TORCH, "contestants.meta_torch:Torch", "torch"),
 ]
-ALGORITHMS = {"maml": "second order (MAML)", "fomaml": "first order (FOMAML)"}
-FIT_TO_BARE, OURS_TO_JAX = 1.05, 0.7
+# Who else has written the step down; the other algorithms are measured against the plain step alone.
+WRITTEN_DOWN = {
+    BARE: ("maml", "fomaml"),
+    JAX: ("maml", "fomaml", "meta_sgd", "anil", "reptile"),
+    TORCH: ("maml", "fomaml", "meta_sgd", "anil", "reptile"),
+}
+TARGETS = {(a, name): target for a in ("maml", "fomaml") for name, target in ((BARE, 1.05), (JAX, 0.7))}
 TOLERANCE = 1e-4
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
+    add("--algorithms", nargs="+", metavar="NAME", help="names of the registry; all of it if left out")
     add_options(add)
     add("--inner-steps", type=int, default=2)
     add("--inner-learning-rate", type=float, default=0.1)
     add("--outer-learning-rate", type=float, default=1e-3)
-    add("--algorithms", nargs="+", choices=ALGORITHMS, default=list(ALGORITHMS))
-    add("--steps", type=int, default=12, help="measured steps a round")
-    add("--rounds", type=int, default=3, help="rounds over all contestants")
+    add("--steps", type=int, default=6, help="measured steps a round")
+    add("--rounds", type=int, default=3, help="rounds over all contestants of an algorithm")
     add("--checked-steps", type=int, default=3, help="first steps whose losses must agree")
     add("--cores", type=int, default=cores(), help="cores that each contestant may use")
     add("--seed", type=int, default=0)
-    add("--json", metavar="PATH", help="write the results there")
+    add("--json", metavar="PATH", help="write the results there, beside what it holds of other algorithms")
     return parser.parse_args()
 
 
 def main() -> None:
     options = parse()
     require_product()
+    names = known(options.algorithms)
     settings = {k: v for k, v in vars(options).items() if k not in ("json", "algorithms", "steps", "rounds")}
     machine = describe()
     print(sentence(machine))
@@ -51,23 +68,47 @@ def main() -> None:
         f"(metrics=[]); the query loss before adaptation is computed by all. {options.rounds} rounds in turn of "
         f"{options.steps} steps on {options.cores} cores, float32.\n"
     )
+    file = ResultsFile(options.json, "meta_step", machine, settings, names)
     entries = installed(ENTRIES)
-    results, ratios = {}, {}
-    for algorithm in options.algorithms:
-        with tempfile.TemporaryDirectory() as folder:
-            shared = {**settings, "algorithm": algorithm, "weights": str(Path(folder) / "weights.npz")}
-            results[algorithm] = run_rounds(entries, shared, options.cores, options.rounds, options.steps)
-        print(f"{ALGORITHMS[algorithm]}")
-        show(results[algorithm])
-        check_agreement(results[algorithm])
-        ratios[algorithm] = ratios_of(results[algorithm])
-        print()
-    settings |= {"steps": options.steps, "rounds": options.rounds}
-    content = {"benchmark": "meta_step", "machine": machine, "settings": settings, "results": results, "ratios": ratios}
-    write_json(options.json, content)
+    for name in names:
+        file.add(name, measure(name, entries, settings, options))
+    summary(file.algorithms)
+    if options.json:
+        print(f"\nwritten to {options.json}")
 
 
-def show(results: dict[str, dict[str, Any]]) -> None:
+def known(names: list[str] | None) -> list[str]:
+    """The names of the registry that were asked for, all of it for `None`.
+
+    Raises:
+        SystemExit: a name that is not in the registry.
+    """
+    # In a process of its own: a child's peak memory begins at its parent's, so the parent must not carry TensorFlow.
+    code = "from metagpt_tf.meta import registry; print(*registry.names())"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    registered = asked.stdout.split()
+    unknown = sorted(set(names or ()) - set(registered))
+    if unknown:
+        raise SystemExit(f"Unknown algorithms: {', '.join(unknown)}. Choose from {', '.join(registered)}.")
+    return list(dict.fromkeys(names or registered))
+
+
+def measure(name: str, entries: list[Entry], settings: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """One algorithm: its contestants measured in turn, shown, compared, and what the file keeps of them."""
+    mine = [entry for entry in entries if name in WRITTEN_DOWN.get(entry.name, (name,))]
+    with tempfile.TemporaryDirectory() as folder:
+        shared = {**settings, "algorithm": name, "weights": str(Path(folder) / "weights.npz")}
+        found = run_rounds(mine, shared, options.cores, options.rounds, options.steps)
+    print(name)
+    show(found)
+    check_agreement(found)
+    ratios = ratios_of(name, found)
+    note_disturbance(found)
+    print()
+    return record(found, ratios)
+
+
+def show(found: dict[str, dict[str, Any]]) -> None:
     """The table of one algorithm."""
     head = ["", "ms a step", "fastest", "rounds", "peak MiB", "imports MiB", "first steps s", "query loss"]
     rows = [
@@ -79,28 +120,14 @@ def show(results: dict[str, dict[str, Any]]) -> None:
             f"{r['peak_mib']}",
             f"{r['import_mib']}",
             f"{r['first_seconds']:.1f}",
-            f"{r['facts']['loss'][0]:.5f}",
+            f"{r['facts']['loss'][0]:.5f}" if r["facts"] else "",
         ]
-        for name, r in results.items()
+        for name, r in found.items()
     ]
     table(head, rows)
 
 
-def ratios_of(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The ratios with their targets."""
-    fit = results[FIT]
-    found = [compare("time of fit / bare tf.function", fit, results[BARE], FIT_TO_BARE)]
-    if JAX in results:
-        found.append(compare("time of fit / JAX", fit, results[JAX], OURS_TO_JAX))
-    if TORCH in results:
-        found.append(compare("time of fit / torch.func", fit, results[TORCH]))
-    epoch = fit["steps_per_round"][0] + 1
-    print(f"  a whole epoch of {epoch} steps, its start and end included: {fit['epoch_ms_per_step']:.1f} ms a step")
-    note_disturbance(results)
-    return found
-
-
-def check_agreement(results: dict[str, dict[str, Any]]) -> None:
+def check_agreement(found: dict[str, dict[str, Any]]) -> None:
     """All must compute the same function, or their times mean nothing.
 
     The first step compares the losses at our weights, the next ones the outer gradient and the optimizer too.
@@ -108,12 +135,60 @@ def check_agreement(results: dict[str, dict[str, Any]]) -> None:
     Raises:
         SystemExit: a loss of one of the first steps differs.
     """
-    for name, result in results.items():
-        for kind, expected in results[FIT]["facts"].items():
-            for step, (ours, theirs) in enumerate(zip(expected, result["facts"][kind], strict=True), 1):
+    others = [name for name in found if name not in (PLAIN, FIT)]
+    for name in others:
+        for kind, expected in found[FIT]["facts"].items():
+            for step, (ours, theirs) in enumerate(zip(expected, found[name]["facts"][kind], strict=True), 1):
                 if not abs(ours - theirs) <= TOLERANCE:
                     raise SystemExit(f"{kind} of step {step}: ours {ours}, {name} {theirs}; not the same computation.")
-    print(f"  query, earlier query and support loss agree to {TOLERANCE} in steps 1 to {len(expected)}")
+    if others:
+        steps = len(found[FIT]["facts"]["loss"])
+        listed = ", ".join(others)
+        print(f"  query, earlier query and support loss of {listed} agree to {TOLERANCE} in steps 1 to {steps}")
+
+
+def ratios_of(algorithm: str, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Our time over that of each other contestant, by its name, with the targets."""
+    return {
+        name: compare(f"time of fit / {WORDS[name]}", found[FIT], found[name], TARGETS.get((algorithm, name)))
+        for name in found
+        if name != FIT
+    }
+
+
+def record(found: dict[str, dict[str, Any]], ratios: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the file keeps of an algorithm: the figures that are quoted, then each contestant's own."""
+    fit, plain = found[FIT], found[PLAIN]
+    ratio = {name: ratios[name]["ratio"] if name in ratios else None for name in (PLAIN, JAX, TORCH)}
+    others = [r["cores_of_others"] for r in found.values() if r["cores_of_others"] is not None]
+    return {
+        "seconds": round(fit["median_ms"] / 1e3, 4),
+        "plain_seconds": round(plain["median_ms"] / 1e3, 4),
+        **{f"ratio_to_{name}": value for name, value in ratio.items()},
+        **({"ratio_to_bare": ratios[BARE]["ratio"]} if BARE in ratios else {}),
+        "peak_mb": fit["peak_mib"],
+        "plain_peak_mb": plain["peak_mib"],
+        "trace_seconds": fit["first_seconds"],
+        "cores_of_others": max(others, default=None),
+        "targets": {f"ratio_to_{name}": r for name, r in ratios.items() if "target" in r},
+        "contestants": found,
+    }
+
+
+def summary(algorithms: dict[str, dict[str, Any]]) -> None:
+    """The table of all algorithms, those of earlier runs that the file holds included."""
+    head = ["", "× plain", "× JAX", "× torch.func", "ms a step", "peak MiB"]
+    ratios = ("ratio_to_plain", "ratio_to_jax", "ratio_to_torch")
+    rows = [
+        [
+            name,
+            *("" if r[ratio] is None else f"{r[ratio]:.2f}" for ratio in ratios),
+            f"{1e3 * r['seconds']:.0f}",
+            f"{r['peak_mb']}",
+        ]
+        for name, r in algorithms.items()
+    ]
+    table(head, rows)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe, sentence
-from paper_rows import alphabets, mixed, point_mass, sinusoid, strategies
+from paper_rows import alphabets, grammar, mixed, point_mass, sinusoid, strategies
 from paper_rows.base import Experiment
 from rounds import require_product, table
 from seeds import interval, use_threads
@@ -24,6 +24,7 @@ EXPERIMENTS: list[Experiment] = [
     *strategies.EXPERIMENTS,
     *point_mass.EXPERIMENTS,
     *alphabets.EXPERIMENTS,
+    *grammar.EXPERIMENTS,
 ]
 RESULTS = Path(__file__).parent / "results"
 

@@ -198,9 +198,14 @@ def table(head: list[str], rows: list[list[str]]) -> None:
 def write_json(path: str | None, content: dict[str, Any]) -> None:
     """Write the results, if a path was given."""
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        save_json(Path(path), content)
         print(f"\nwritten to {path}")
+
+
+def save_json(path: Path, content: dict[str, Any]) -> None:
+    """Write the file and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def require_product() -> None:

@@ -1,4 +1,4 @@
-"""Writes `docs/which_algorithm.md` from what has been measured: `results/shelf.json` and `results/papers.json`."""
+"""Writes `docs/which_algorithm.md` from what was measured: `results/meta_step.json` and `results/papers.json`."""
 
 import json
 from pathlib import Path
@@ -105,8 +105,8 @@ HEAD = """# Which algorithm?
 
 Made by `python benchmarks/which_algorithm.py`. Costs are of one meta-training step of `nano` ({tasks} tasks,
 K = Q = {support}, {inner_steps} inner steps, {length} + {length} tokens), in units of a plain training step on the same
-support examples measured beside it, with the peak memory of the process: `python benchmarks/shelf.py`,
-[results](../benchmarks/results/shelf.json).
+support examples measured beside it, with the peak memory of the process: `python benchmarks/meta_step.py`,
+[results](../benchmarks/results/meta_step.json).
 
 The last two columns are mean squared errors from [papers.md](papers.md): new sine waves after one step on 5 points, and
 functions of six families after 5 steps on 10 points. P is the size of the scope. `Hierarchical` was measured with one
@@ -137,13 +137,14 @@ For rewards in place of labels: `metagpt_tf.reinforcement.PolicyGradientLearner`
 
 
 def main() -> None:
-    shelf = json.loads((HERE / "results" / "shelf.json").read_text())
+    measured = json.loads((HERE / "results" / "meta_step.json").read_text())
     rows = json.loads((HERE / "results" / "papers.json").read_text())
-    costs = shelf["algorithms"]
+    costs = measured["algorithms"]
     lines = [line(costs.get(name), rows, *words) for name, words in ALGORITHMS.items()]
     plain = max(cost["plain_peak_mb"] for cost in costs.values())
     three = quality(rows, "mixed/gated_three_level_rates", 10, 5)
-    PAGE.write_text(HEAD.format(**shelf["settings"]) + "\n".join(lines) + "\n" + REST.format(plain=plain, three=three))
+    head, rest = HEAD.format(**measured["settings"]), REST.format(plain=plain, three=three)
+    PAGE.write_text(head + "\n".join(lines) + "\n" + rest)
 
 
 def line(

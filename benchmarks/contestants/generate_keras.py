@@ -10,22 +10,32 @@ import tensorflow as tf
 
 from contestants.base import Contestant
 from metagpt_tf.models import MetaGPT
+from metagpt_tf.tokenizers import Tokenizer
 
 NEVER = -1e9
 
 
-def prompts(settings: dict[str, Any]) -> list[str]:
-    """Texts whose bytes and end mark fill the source exactly."""
+def prompts(settings: dict[str, Any], tokenizer: Tokenizer) -> list[str]:
+    """Texts whose tokens and end mark fill the source: exactly with bytes, nearly with pieces that may join anew."""
     letters = "abcdefghijklmnopqrstuvwxyz "
-    length = settings["source"] - 1
-    return ["".join(letters[(7 * row + 5 * i * i) % 27] for i in range(length)) for row in range(settings["batch"])]
+    room = settings["source"] - 1
+    longest = room * max(map(len, tokenizer.pieces))
+    texts = ["".join(letters[(7 * row + 5 * i * i) % 27] for i in range(longest)) for row in range(settings["batch"])]
+    return [tokenizer.decode(tokenizer.encode(text)[:room]) for text in texts]
 
 
 def build_model(settings: dict[str, Any]) -> MetaGPT:
-    """A model that never ends early: the end mark's bias in the head forbids it.
+    """A fresh or a trained model that never ends early: the end mark's bias in the head forbids it."""
+    model = MetaGPT.from_preset(settings["preset"]) if settings.get("preset") else fresh_model(settings)
+    bias = keras.ops.convert_to_numpy(model.head.bias)
+    model.head.bias.assign([NEVER if i == model.tokenizer.eos_id else b for i, b in enumerate(bias)])
+    return model
 
-    Kernels are enlarged: fresh weights with tied embeddings would repeat the first token, and agreement would show
-    nothing.
+
+def fresh_model(settings: dict[str, Any]) -> MetaGPT:
+    """A model of the given size with enlarged kernels.
+
+    Fresh weights with tied embeddings would repeat the first token, and agreement would show nothing.
     """
     keras.utils.set_random_seed(settings["seed"])
     model = MetaGPT(
@@ -39,8 +49,6 @@ def build_model(settings: dict[str, Any]) -> MetaGPT:
     for variable in model.trainable_variables:
         if variable.name == "kernel":
             variable.assign(3.0 * variable)
-    bias = keras.ops.convert_to_numpy(model.head.bias)
-    model.head.bias.assign([NEVER if i == model.tokenizer.eos_id else b for i, b in enumerate(bias)])
     return model
 
 
@@ -49,7 +57,8 @@ class Cached(Contestant):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        self.model, self.prompts = build_model(settings), prompts(settings)
+        self.model = build_model(settings)
+        self.prompts = prompts(settings, self.model.tokenizer)
         self.step()
 
     def step(self) -> None:
@@ -69,7 +78,8 @@ class Uncached(Contestant):
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
         self.model = build_model(settings)
-        self.source = tf.constant(self.model.tokenizer.pack(prompts(settings), settings["source"]))
+        texts = prompts(settings, self.model.tokenizer)
+        self.source = tf.constant(self.model.tokenizer.pack(texts, settings["source"]))
         self.run = tf.function(self._generate, autograph=False)
         self.step()
 

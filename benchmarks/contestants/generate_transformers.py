@@ -17,8 +17,9 @@ class Transformers(Contestant):
         super().__init__(settings)
         torch.set_num_threads(settings["cores"])
         torch.manual_seed(settings["seed"])
+        vocabulary = settings.get("vocabulary", VOCABULARY)
         config = T5Config(
-            vocab_size=VOCABULARY,
+            vocab_size=vocabulary,
             d_model=settings["dim"],
             d_kv=settings["dim"] // settings["heads"],
             d_ff=settings["hidden"],
@@ -33,7 +34,7 @@ class Transformers(Contestant):
         )
         self.model = T5ForConditionalGeneration(config).eval()
         shape = (settings["batch"], settings["source"])
-        self.source = torch.randint(EOS + 1, VOCABULARY, shape)
+        self.source = torch.randint(EOS + 1, vocabulary, shape)
         self.mask = torch.ones_like(self.source)
         self.step()
 

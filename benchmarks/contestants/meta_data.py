@@ -3,7 +3,7 @@
 Axes: M tasks, K support examples, Q query examples, S source, T target.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 PAD, BOS, EOS, VOCABULARY = 0, 1, 2, 259
 SUPPORT_X, SUPPORT_Y, QUERY_X, QUERY_Y = range(4)
+FIRST_ORDER = ("fomaml", "reptile")
 
 
 def add_options(add: Callable[..., Any], tasks: str = "tasks in a meta-batch") -> None:
@@ -43,6 +44,11 @@ def episode(settings: dict[str, Any]) -> tuple[np.ndarray, ...]:
 def decoder_input(target: Any, concatenate: Any) -> Any:
     """Teacher forcing: BOS, then the target without its last token, along the last axis."""
     return concatenate([target[..., :1] * 0 + BOS, target[..., :-1]])
+
+
+def adapted(algorithm: str, names: Iterable[str]) -> list[str]:
+    """Those of the weights' names that a task adapts: the head for ANIL, all for the others."""
+    return [name for name in names if algorithm != "anil" or name.startswith("head/")]
 
 
 def save_weights(path: str, named: dict[str, np.ndarray]) -> None:

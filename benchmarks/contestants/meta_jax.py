@@ -1,5 +1,8 @@
 """The same meta-training step in JAX: `jit`, `vmap` over tasks, the gradient of the query loss through the inner steps.
 
+Of MAML and FOMAML, Meta-SGD (a learned rate for each parameter), ANIL (only the head adapts) and Reptile (the outer
+gradient is the move itself).
+
 Axes: N rows, T target, S source, C context, D width, H heads, E width of a head.
 """
 
@@ -10,10 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from contestants.base import Contestant
-from contestants.meta_data import PAD, decoder_input, episode, load_weights, positions
+from contestants.meta_data import FIRST_ORDER, PAD, adapted, decoder_input, episode, load_weights, positions
 
 MASKED = -1e9
 Weights = dict[str, jax.Array]
+Learned = dict[str, Weights]
 
 
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -94,8 +98,10 @@ class Jax(Contestant):
         super().__init__(settings)
         self.batch = tuple(jnp.asarray(a) for a in episode(settings))
         weights = {n: jnp.asarray(v) for n, v in load_weights(settings["weights"]).items()}
-        zeros = jax.tree.map(jnp.zeros_like, weights)
-        self.state = (weights, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros((), jnp.int32))
+        self.scope = adapted(settings["algorithm"], weights)
+        learned = {"weights": weights, "rates": self._first_rates(weights)}
+        zeros = jax.tree.map(jnp.zeros_like, learned)
+        self.state = (learned, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros((), jnp.int32))
         self.run = jax.jit(self._meta_step, donate_argnums=0)
         losses = [self._advance() for _ in range(settings["checked_steps"])]
         names = ("loss", "pre_loss", "support_loss")
@@ -109,32 +115,46 @@ class Jax(Contestant):
         jax.block_until_ready(self.state)
         return losses
 
+    def _first_rates(self, weights: Weights) -> Weights:
+        """Meta-SGD's rates, learned with the weights; no other algorithm learns any."""
+        if self.settings["algorithm"] != "meta_sgd":
+            return {}
+        return {n: jnp.full_like(w, self.settings["inner_learning_rate"]) for n, w in weights.items()}
+
     def _meta_step(self, state: tuple, batch: tuple) -> tuple[tuple, tuple]:
-        weights = state[0]
+        def objective(learned: Learned) -> tuple[jax.Array, tuple]:
+            fast, *losses = jax.vmap(self._task, in_axes=(None, 0))(learned, batch)
+            query, before, support = (loss.mean() for loss in losses)
+            return query, (fast, (query, before, support))
 
-        def objective(weights: Weights) -> tuple[jax.Array, tuple]:
-            query, before, support = jax.vmap(self._task, in_axes=(None, 0))(weights, batch)
-            return query.mean(), (query.mean(), before.mean(), support.mean())
-
-        gradients, losses = jax.grad(objective, has_aux=True)(weights)
+        if self.settings["algorithm"] == "reptile":
+            _, (fast, losses) = objective(state[0])
+            moves = jax.tree.map(lambda w, f: w - f.mean(0), state[0]["weights"], fast)
+            gradients = {**state[0], "weights": moves}
+        else:
+            gradients, (_, losses) = jax.grad(objective, has_aux=True)(state[0])
         return adam(state, gradients, self.settings["outer_learning_rate"]), losses
 
-    def _task(self, weights: Weights, task: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _task(self, learned: Learned, task: tuple) -> tuple[Weights, jax.Array, jax.Array, jax.Array]:
+        """Fast weights; query loss after and before, and support loss at the last inner step."""
         support_x, support_y, query_x, query_y = task
-        before = jax.lax.stop_gradient(self._loss_of(weights, query_x, query_y))
-        fast, support = weights, before
+        weights = learned["weights"]
+        before = jax.lax.stop_gradient(self._loss_of({}, weights, query_x, query_y))
+        fast, support = {n: weights[n] for n in self.scope}, before
         for _ in range(self.settings["inner_steps"]):
-            support, gradients = jax.value_and_grad(self._loss_of)(fast, support_x, support_y)
-            if self.settings["algorithm"] == "fomaml":
+            support, gradients = jax.value_and_grad(self._loss_of)(fast, weights, support_x, support_y)
+            if self.settings["algorithm"] in FIRST_ORDER:
                 gradients = jax.lax.stop_gradient(gradients)
-            fast = jax.tree.map(lambda w, g: w - self.settings["inner_learning_rate"] * g, fast, gradients)
-        return self._loss_of(fast, query_x, query_y), before, jax.lax.stop_gradient(support)
+            rates = learned["rates"] or dict.fromkeys(fast, self.settings["inner_learning_rate"])
+            fast = {n: w - rates[n] * gradients[n] for n, w in fast.items()}
+        return fast, self._loss_of(fast, weights, query_x, query_y), before, jax.lax.stop_gradient(support)
 
-    def _loss_of(self, weights: Weights, x: jax.Array, y: jax.Array) -> jax.Array:
-        return crossentropy(logits_of(weights, x, y, self.settings["layers"], self.settings["heads"]), y)
+    def _loss_of(self, fast: Weights, weights: Weights, x: jax.Array, y: jax.Array) -> jax.Array:
+        merged = {**weights, **fast}
+        return crossentropy(logits_of(merged, x, y, self.settings["layers"], self.settings["heads"]), y)
 
 
-def adam(state: tuple, gradients: Weights, rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> tuple:
+def adam(state: tuple, gradients: Learned, rate: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> tuple:
     """Kingma & Ba, 2015, with Keras's constants."""
     weights, mean, square, count = state
     count = count + 1

@@ -1,4 +1,4 @@
-"""Ours: `MetaLearner.fit`, and the same computation as a bare `tf.function`, without learner and Keras's trainer."""
+"""Ours: `MetaLearner.fit` with any algorithm, MAML as a bare `tf.function`, and the plain step all are counted in."""
 
 import time
 from pathlib import Path
@@ -10,11 +10,17 @@ import tensorflow as tf
 
 from contestants.base import Contestant
 from contestants.meta_data import episode, load_weights, save_weights
-from metagpt_tf.meta import FOMAML, MAML, MetaLearner
+from metagpt_tf.meta import MetaLearner, registry
 from metagpt_tf.models import MetaGPT
-from metagpt_tf.tasks import Episode
+from metagpt_tf.tasks import Episode, pooled_examples
 
 LOSSES = ("loss", "pre_loss", "support_loss")
+# What a model of a million weights needs, and what would hide the cost of most of the training.
+OPTIONS = {
+    "cavia": {"scope": "context"},
+    "hierarchical": {"gate": "tensor"},
+    "maml_plus_plus": {"first_order_steps": 0},
+}
 
 
 def build_model(settings: dict[str, Any]) -> MetaGPT:
@@ -50,14 +56,14 @@ def _name(variable: Any) -> str:
 
 
 class Fit(Contestant):
-    """`MetaLearner.fit` over a dataset of one episode, repeated."""
+    """`MetaLearner.fit` over a dataset of one episode, repeated; the algorithm is any of the registry."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        algorithm = {"maml": MAML, "fomaml": FOMAML}[settings["algorithm"]]
-        self.learner = MetaLearner(
-            build_model(settings), algorithm(settings["inner_steps"], settings["inner_learning_rate"])
-        )
+        name, options = settings["algorithm"], OPTIONS.get(settings["algorithm"], {})
+        steps, rate = settings["inner_steps"], settings["inner_learning_rate"]
+        algorithm = registry.get(name, inner_steps=steps, inner_learning_rate=rate, **options)
+        self.learner = MetaLearner(build_model(settings), algorithm)
         self.learner.compile(keras.optimizers.Adam(settings["outer_learning_rate"]), metrics=[])
         self.dataset = tf.data.Dataset.from_tensors(Episode(*episode(settings)))
         # One step an epoch, so that the means of an epoch are the losses of a step.
@@ -83,8 +89,29 @@ class _StepClock(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
+class Plain(Contestant):
+    """A plain training step: the model's own `fit` on the M · K support examples, by the same optimizer.
+
+    That is one gradient of the loss on K examples for each task.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        batch = tf.data.Dataset.from_tensors(Episode(*episode(settings)))
+        half = settings["tasks"] * settings["support"]
+        self.dataset = pooled_examples(batch).map(lambda x, y: (x[:half], y[:half]))
+        self.model = build_model(settings)
+        self.model.compile(keras.optimizers.Adam(settings["outer_learning_rate"]), metrics=[])
+        self.model.fit(self.dataset, verbose=0)
+
+    def measure(self, count: int, limit: float | None) -> dict[str, Any]:
+        clock = _StepClock()
+        self.model.fit(self.dataset.repeat(count + 1), epochs=1, verbose=0, callbacks=[clock])
+        return {"seconds": np.diff(clock.ends).tolist()}
+
+
 class Bare(Contestant):
-    """The same step written down directly: two tapes, `vectorized_map`, the optimizer."""
+    """The step of MAML or FOMAML written down directly: two tapes, `vectorized_map`, the optimizer."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)

@@ -1,5 +1,7 @@
 """The same meta-training step in PyTorch: `torch.func.functional_call`, `grad` and `vmap`, `torch.optim.Adam`.
 
+Of the algorithms that `meta_jax` has.
+
 Axes: N rows, T target, S source, D width, H heads, E width of a head.
 """
 
@@ -13,9 +15,19 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
 from contestants.base import Contestant
-from contestants.meta_data import PAD, VOCABULARY, decoder_input, episode, load_weights, positions
+from contestants.meta_data import (
+    FIRST_ORDER,
+    PAD,
+    VOCABULARY,
+    adapted,
+    decoder_input,
+    episode,
+    load_weights,
+    positions,
+)
 
 MASKED = -1e9
+Weights = dict[str, torch.Tensor]
 
 
 def parameter(*shape: int) -> nn.Parameter:
@@ -155,8 +167,11 @@ class Torch(Contestant):
         self.model.load_state_dict({n.replace("/", "."): torch.from_numpy(v) for n, v in weights.items()})
         self.batch = tuple(torch.from_numpy(a.astype(np.int64)) for a in episode(settings))
         self.parameters = dict(self.model.named_parameters())
-        self.optimizer = torch.optim.Adam(self.parameters.values(), settings["outer_learning_rate"])
-        self.count = 0
+        self.scope = [n.replace("/", ".") for n in adapted(settings["algorithm"], weights)]
+        self.rates = self._first_rates()
+        learned = [*self.parameters.values(), *self.rates.values()]
+        self.optimizer = torch.optim.Adam(learned, settings["outer_learning_rate"])
+        self.reptile, self.count = settings["algorithm"] == "reptile", 0
         losses = [self._meta_step() for _ in range(settings["checked_steps"])]
         names = ("loss", "pre_loss", "support_loss")
         self.facts = {name: [float(step[i]) for step in losses] for i, name in enumerate(names)}
@@ -164,29 +179,50 @@ class Torch(Contestant):
     def step(self) -> None:
         self._meta_step()
 
+    def _first_rates(self) -> dict[str, torch.Tensor]:
+        """Meta-SGD's rates, learned with the weights; no other algorithm learns any."""
+        if self.settings["algorithm"] != "meta_sgd":
+            return {}
+        rate = self.settings["inner_learning_rate"]
+        return {n: torch.full_like(w, rate, requires_grad=True) for n, w in self.parameters.items()}
+
     def _meta_step(self) -> tuple[torch.Tensor, ...]:
         self.count += 1
         # Keras and Kingma & Ba's section 2 add epsilon before the bias of the second moment is corrected, PyTorch
         # after.
         self.optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**self.count) ** 0.5
         self.optimizer.zero_grad()
-        losses = vmap(self._task, in_dims=(None, 0))(self.parameters, self.batch)
-        query, before, support = (loss.mean() for loss in losses)
-        query.backward()
+        query, before, support = self._reptile_gradients() if self.reptile else self._gradients()
         self.optimizer.step()
         return query.detach(), before.detach(), support.detach()
 
-    def _task(self, weights: dict[str, torch.Tensor], task: tuple) -> tuple[torch.Tensor, ...]:
+    def _gradients(self) -> tuple[torch.Tensor, ...]:
+        _, *losses = vmap(self._task, in_dims=(None, None, 0))(self.parameters, self.rates, self.batch)
+        query, before, support = (loss.mean() for loss in losses)
+        query.backward()
+        return query, before, support
+
+    @torch.no_grad()
+    def _reptile_gradients(self) -> tuple[torch.Tensor, ...]:
+        """The outer gradient is the move itself: nothing is differentiated beyond the inner steps."""
+        fast, *losses = vmap(self._task, in_dims=(None, None, 0))(self.parameters, self.rates, self.batch)
+        for name, weight in self.parameters.items():
+            weight.grad = weight - fast[name].mean(0)
+        return tuple(loss.mean() for loss in losses)
+
+    def _task(self, weights: Weights, rates: Weights, task: tuple) -> tuple[Any, ...]:
+        """Fast weights; query loss after and before, and support loss at the last inner step."""
         support_x, support_y, query_x, query_y = task
         with torch.no_grad():
-            before = self._loss_of(weights, query_x, query_y)
-        fast, support = weights, before
+            before = self._loss_of({}, weights, query_x, query_y)
+        fast, support = {n: weights[n] for n in self.scope}, before
+        rates = rates or dict.fromkeys(fast, self.settings["inner_learning_rate"])
         for _ in range(self.settings["inner_steps"]):
-            gradients, support = grad_and_value(self._loss_of)(fast, support_x, support_y)
-            if self.settings["algorithm"] == "fomaml":
+            gradients, support = grad_and_value(self._loss_of)(fast, weights, support_x, support_y)
+            if self.settings["algorithm"] in FIRST_ORDER:
                 gradients = {n: g.detach() for n, g in gradients.items()}
-            fast = {n: w - self.settings["inner_learning_rate"] * gradients[n] for n, w in fast.items()}
-        return self._loss_of(fast, query_x, query_y), before, support.detach()
+            fast = {n: w - rates[n] * gradients[n] for n, w in fast.items()}
+        return fast, self._loss_of(fast, weights, query_x, query_y), before, support.detach()
 
-    def _loss_of(self, weights: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return crossentropy(functional_call(self.model, weights, (x, y)), y)
+    def _loss_of(self, fast: Weights, weights: Weights, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return crossentropy(functional_call(self.model, {**weights, **fast}, (x, y)), y)

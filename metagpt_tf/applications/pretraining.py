@@ -4,6 +4,7 @@ Axes: t held-out tasks, i inner steps.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import time
@@ -15,12 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.applications.before_after import queries
 from metagpt_tf.applications.comparison import Plan, annealed_adam
+from metagpt_tf.applications.text_metrics import bytes_per_token
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
-from metagpt_tf.tasks import TextTasks, pooled_examples
+from metagpt_tf.tasks import ArrayTasks, TextTasks, pooled_examples
 
 Report = Callable[[str], None]
 MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -34,8 +37,10 @@ class Recipe(Plan):
         size: of the model; `options` are constructor arguments that differ from it.
         source_length, target_length: of the model, in tokens.
         twin_rate: peak rate of the twins' optimizer.
-        inner_steps, inner_learning_rate, scope: of the inner loop, which learns a rate for each tensor and step.
+        inner_steps, inner_learning_rate, rate_speed, scope: of the inner loop, which learns a rate for each tensor and
+            step.
         judged_steps: most steps a held-out task may take.
+        judged_episodes: episodes that each held-out task is judged on.
         parts: pieces of each training; a killed one goes on after the last whole piece.
     """
 
@@ -48,9 +53,17 @@ class Recipe(Plan):
     twin_rate: float = 1e-3
     inner_steps: int = 3
     inner_learning_rate: float = 0.1
+    rate_speed: float = 20.0
     scope: str = "all"
     judged_steps: int = 5
+    judged_episodes: int = 1
     parts: int = 10
+
+    def judged(self, tasks: ArrayTasks) -> tf.data.Dataset:
+        """`judged_episodes` of each task of a split."""
+        shape = (self.k_shot, self.n_query, self.meta_batch_size)
+        first, *others = [tasks.every_task(*shape, seed=seed) for seed in range(self.judged_episodes)]
+        return functools.reduce(tf.data.Dataset.concatenate, others, first)
 
     def algorithm(self) -> MAML:
         """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
@@ -61,6 +74,7 @@ class Recipe(Plan):
             learn_rate="per_tensor_per_step",
             multi_step_loss=10**9,
             include_start=True,
+            rate_speed=self.rate_speed,
         )
 
 
@@ -77,8 +91,8 @@ def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = la
         report: told what begins.
 
     Returns:
-        `before`, `after`, `twin_after`, `twin_time_after`: mean bits per token of held-out tasks; `chosen`: multiplier
-        and steps of each model; `seconds` and `steps` of each training.
+        `before`, `after`, `twin_after`, `twin_time_after`: mean bits per byte of held-out tasks; `chosen`: multiplier
+        and steps of each model; `seconds` (of the processor) and `steps` of each training.
     """
     keras.utils.set_random_seed(recipe.seed)
     episodes = tasks.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
@@ -109,7 +123,7 @@ def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = la
 
 @dataclasses.dataclass
 class Training:
-    """A model, and the seconds it was trained."""
+    """A model, and the seconds of processor time it was trained: on one core, those of a clock in an idle machine."""
 
     model: Any
     seconds: float
@@ -131,9 +145,9 @@ def trained_in_parts(
     done, seconds = int(state["parts"]), float(state["seconds"])
     model = load_model(path) if done else fresh()
     for index in range(done, parts):
-        clock = time.perf_counter()
+        clock = time.process_time()
         part(model, index)
-        seconds += time.perf_counter() - clock
+        seconds += time.process_time() - clock
         with written_aside(path) as aside:
             model.save(aside)
         with written_aside(log) as aside:
@@ -183,7 +197,7 @@ def _model(recipe: Recipe) -> MetaGPT:
 def _judged(
     recipe: Recipe, tasks: TextTasks, learner: MetaLearner, twins: dict[str, list[np.ndarray]]
 ) -> dict[str, Any]:
-    """Held-out bits per token of the learner and of each twin, adapted in the same scope with rates of its own."""
+    """Held-out bits per byte of the learner and of each twin, adapted in the same scope with rates of its own."""
     before, after, chosen = tuned(recipe, tasks, learner)
     figures: dict[str, Any] = {"before": before, "after": after, "chosen": {"meta": chosen}}
     plain = MetaLearner(_model(recipe), MAML(recipe.inner_steps, recipe.inner_learning_rate, scope=recipe.scope))
@@ -196,14 +210,20 @@ def _judged(
     return figures
 
 
+def bits_per_byte_at(learner: MetaLearner, episodes: tf.data.Dataset) -> float:
+    """What a loss in nats per token of these queries is to be multiplied with."""
+    generator: Any = learner.model
+    return 1.0 / (math.log(2.0) * bytes_per_token(generator.tokenizer, queries(episodes)))
+
+
 def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float, float, dict[str, Any]]:
-    """Mean bits per token on held-out tasks before and after adapting, with the rate and steps best in validation."""
+    """Mean bits per byte on held-out tasks before and after adapting, with the rate and steps best in validation."""
     curve = AdaptationCurve(learner, tuple(range(recipe.judged_steps + 1)))
-    shape = (recipe.k_shot, recipe.n_query, recipe.meta_batch_size)
-    validation = tasks.split("meta_validation").every_task(*shape)
+    validation = recipe.judged(tasks.split("meta_validation"))
     found = {multiplier: curve(validation, multiplier).mean(axis=0) for multiplier in MULTIPLIERS}
     finite = {m: np.where(np.isfinite(losses), losses, np.inf) for m, losses in found.items()}
     best = min(finite, key=lambda m: float(finite[m].min()))
     steps = int(finite[best].argmin())
-    losses = curve(tasks.split("meta_test").every_task(*shape), best).mean(axis=0) / math.log(2.0)
+    held_out = recipe.judged(tasks.split("meta_test"))
+    losses = curve(held_out, best).mean(axis=0) * bits_per_byte_at(learner, held_out)
     return float(losses[0]), float(losses[steps]), {"rate_multiplier": best, "steps": steps}

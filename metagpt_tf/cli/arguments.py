@@ -14,6 +14,7 @@ examples:
   metagpt-tf train --data my_project/ --output learner.keras
   metagpt-tf adapt --model learner.keras --support my_project/ --output state.npz
   metagpt-tf evaluate --model learner.keras --data my_project/ --json figures.json
+  metagpt-tf evaluate --preset text_nano                  the figures of its card, measured again
   metagpt-tf generate --model learner.keras --state state.npz "def area(width, height):"
   metagpt-tf export --model learner.keras --output export/
 """
@@ -156,10 +157,14 @@ def _evaluate(verbs: argparse._SubParsersAction) -> None:
         verbs,
         "evaluate",
         "Measure a learner on held-out tasks, before and after adaptation.",
-        "metagpt-tf evaluate --app language --model learner.keras --json figures.json",
+        "metagpt-tf evaluate --preset text_nano --json figures.json",
+    )
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", help=LEARNER)
+    which.add_argument(
+        "--preset", help="a preset with a card: measured on all its held-out tasks, as its card says; no other options"
     )
     _application(verb)
-    verb.add_argument("--model", required=True, help=LEARNER)
     verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
     verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
     verb.add_argument("--n-query", type=_positive, default=8, help="query examples of a task (default 8)")

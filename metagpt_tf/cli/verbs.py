@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metagpt_tf.applications.comparison import STEPS, Plan
+from metagpt_tf.applications.pretrained import measure_preset
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.apps import APPS, episodes_of
@@ -119,7 +120,9 @@ def generate(arguments: Namespace) -> int:
 
 
 def evaluate(arguments: Namespace) -> int:
-    """Held-out tasks before and after adaptation."""
+    """Held-out tasks before and after adaptation, or a preset's card measured again."""
+    if arguments.preset:
+        return _evaluate_preset(arguments)
     learner, app = load_learner(arguments.model), APPS[arguments.app]
     model: Any = learner.model
     task = arguments.task or app.task
@@ -130,6 +133,21 @@ def evaluate(arguments: Namespace) -> int:
         figures = app.evaluate(learner, data["test"], task, arguments.prompts)
     _print_figures(f"{task}: held-out tasks, before (pre_) and after adaptation", figures)
     _write_json(arguments.json, {**figures, "app": arguments.app, "task": task, "k_shot": arguments.k_shot})
+    return EXIT_OK
+
+
+def _evaluate_preset(arguments: Namespace) -> int:
+    with Stages("measuring every held-out task"):
+        figures = measure_preset(arguments.preset)
+    table = Table(title=f"{arguments.preset}: bits per byte on held-out tasks, K = {figures['k']}")
+    for column in ("", "measured now", "95 % over tasks", "card, mean of its seeds", "95 % over seeds"):
+        table.add_column(column)
+    for name, card in figures["card"].items():
+        cells = [(f"{f['mean']:.3f}", f"{f['low']:.3f} to {f['high']:.3f}") for f in (figures[name], card)]
+        table.add_row(name.replace("_", " "), *cells[0], *cells[1])
+    console.print(table)
+    console.print(f"largest difference from the card's figures of seed {figures['seed']}: {figures['difference']:.4f}")
+    _write_json(arguments.json, figures)
     return EXIT_OK
 
 

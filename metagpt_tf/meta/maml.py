@@ -30,8 +30,11 @@ class MAML(Algorithm):
         inner_learning_rate: α; for classification and language 0.01–0.4.
         scope: which weights a task adapts.
         first_order: see `FOMAML`.
-        learn_rate: meta-learn α too, as `exp` of weights that start at `log α`, so that it stays positive: `True` for
-            one, `"per_step"`, `"per_tensor"` or `"per_tensor_per_step"` for several. Steps beyond n use the n-th's.
+        learn_rate: meta-learn α too, as `exp(s · w)` of weights w that start at `log(α) / s`, so that it stays positive:
+            `True` for one, `"per_step"`, `"per_tensor"` or `"per_tensor_per_step"` for several. Steps beyond n use the
+            n-th's.
+        rate_speed: s, how much faster than other weights the learned rates move. Adam's steps have the size of its own
+            rate whatever the gradient is: at 5e-4 and s = 1, 300 outer steps change α by 15 % at most.
         inner_optimizer: `"sgd"`, `"momentum"` or `"adam"`.
         multi_step_loss: outer steps in which the multi-step loss fades; 0 for none.
         include_start: let the loss before adaptation take part in the multi-step loss, and keep its share of
@@ -62,6 +65,7 @@ class MAML(Algorithm):
         multi_step_loss: int = 0,
         include_start: bool = False,
         first_order_steps: int = 0,
+        rate_speed: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(inner_steps, inner_learning_rate, scope, first_order, inner_optimizer, **kwargs)
@@ -72,13 +76,15 @@ class MAML(Algorithm):
         if include_start and not multi_step_loss:
             raise ValueError("include_start is a part of the multi-step loss: give multi_step_loss=… outer steps too.")
         self.learn_rate, self.multi_step_loss, self.include_start = learn_rate, multi_step_loss, include_start
-        self.first_order_steps = first_order_steps
+        if rate_speed <= 0:
+            raise ValueError(f"rate_speed must be above 0 (1 for the speed of other weights), received {rate_speed}.")
+        self.first_order_steps, self.rate_speed = first_order_steps, rate_speed
 
     # ---------------------------------------------------------------- weights of its own
 
     def build(self, shapes: Sequence[tuple[int, ...]]) -> None:
         if self.learn_rate:
-            start = keras.initializers.Constant(math.log(self.inner_learning_rate))
+            start = keras.initializers.Constant(math.log(self.inner_learning_rate) / self.rate_speed)
             self.log_rate = self.add_weight(
                 shape=self._rate_shape(len(shapes)), initializer=start, name="log_inner_learning_rate", dtype="float32"
             )
@@ -102,12 +108,24 @@ class MAML(Algorithm):
                 f"Make a new {type(self).__name__} for another model or other trainable layers."
             )
 
+    def scale_rates(self, factor: float) -> None:
+        """Multiply every learned rate, or the fixed one: for a factor that was best on validation tasks.
+
+        Raises:
+            ValueError: a factor that is not above 0.
+        """
+        if factor <= 0:
+            raise ValueError(f"factor must be above 0, received {factor}.")
+        self.inner_learning_rate *= factor
+        if self.learn_rate:
+            self.log_rate.assign(self.log_rate + math.log(factor) / self.rate_speed)
+
     # ---------------------------------------------------------------- the inner loop
 
     def rates(self, carry: Carry, gradients: Weights) -> list[Any]:
         if not self.learn_rate:
             return super().rates(carry, gradients)
-        rates = tf.exp(tf.convert_to_tensor(self.log_rate))
+        rates = tf.exp(self.rate_speed * tf.convert_to_tensor(self.log_rate))
         if str(self.learn_rate).endswith("per_step"):
             rates = tf.gather(rates, tf.minimum(carry.index, max(self.inner_steps, 1) - 1))
         return tf.unstack(tf.broadcast_to(rates, [len(gradients)]))
@@ -141,5 +159,5 @@ class MAML(Algorithm):
             self.outer_steps.assign_add(1)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("learn_rate", "multi_step_loss", "include_start", "first_order_steps")
+        names = ("learn_rate", "multi_step_loss", "include_start", "first_order_steps", "rate_speed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
