@@ -46,9 +46,10 @@ def main() -> None:
     machine = describe()
     print(sentence(machine))
     print(
-        f"Greedy, {options.source} source tokens, exactly {options.tokens} new tokens: the end mark is forbidden, by "
-        "its bias in our head and by\nmin_new_tokens = max_new_tokens in T5. Ours includes text to ids and back, low-"
-        "rank adapters and context tokens; T5 gets ids.\nWithout the cache the whole model runs again for every token. "
+        f"Greedy, {options.source} source tokens, exactly {options.tokens} new tokens (or what a preset holds):\n"
+        "the end mark is forbidden, by its bias in our head and by min_new_tokens = max_new_tokens in T5. Ours\n"
+        "includes text to ids and back, low-rank adapters and context tokens; T5 gets ids. Without the cache\n"
+        "the whole model runs again for every token. "
         f"{options.rounds} rounds in turn of up to {options.calls} calls on {options.cores} cores, float32.\n"
     )
     entries = installed(ENTRIES)
@@ -63,15 +64,15 @@ def main() -> None:
             check_tokens(found, batch, settings["tokens"])
             for result in found.values():
                 result["tokens_per_second"] = round(1e3 * batch * settings["tokens"] / result["median_ms"], 1)
-            print(key)
+            print(f"{key}: {settings['source']} + {settings['tokens']} tokens")
             show(found)
             results[key], ratios[key] = found, ratios_of(found, batch)
             print()
     settings = {k: v for k, v in vars(options).items() if k not in ("json", "sizes", "preset")}
     # A preset's directory says where it lay on this machine; its name, the key, is enough.
     settings["sizes"] = {name: {k: v for k, v in m.items() if k != "preset"} for name, m in models.items()}
-    content = {"benchmark": "generate", "machine": machine, "settings": settings, "results": results, "ratios": ratios}
-    write_json(options.json, content)
+    head = {"benchmark": "generate", "machine": machine, "settings": settings}
+    write_json(options.json, {**head, "results": results, "ratios": ratios})
 
 
 def models_of(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -94,8 +95,8 @@ def trained_model(preset: str, options: argparse.Namespace) -> dict[str, Any]:
     if directory is None:
         known = ", ".join(pretrained_names()) or "none"
         raise SystemExit(
-            f"There is no trained preset {preset!r}: give a directory that save_to_preset wrote, or one of those that "
-            f"come with the package ({known})."
+            f"There is no trained preset {preset!r}: give a directory that save_to_preset wrote, or one of those "
+            f"that come with the package ({known})."
         )
     config = Preset(directory).description("model")["config"]
     return {

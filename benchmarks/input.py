@@ -44,9 +44,9 @@ def main() -> None:
     print(sentence(machine))
     print(
         f"MetaGPT {options.size}, {options.length} + {options.length} bytes, M = {options.tasks}, K = "
-        f"{options.support}, Q = {options.query}; the applications' own data, episodes, learner and optimizer. Plain\n"
-        f"training sees the examples of a meta-batch pooled. {options.rounds} rounds in turn on {options.cores} cores, "
-        "float32.\n"
+        f"{options.support}, Q = {options.query}; the applications' own data, episodes, learner, optimizer. Plain\n"
+        f"training sees the examples of a meta-batch pooled. {options.rounds} rounds in turn on {options.cores} "
+        "cores, float32.\n"
     )
     results: dict[str, Any] = {}
     for application in options.applications:

@@ -6,11 +6,26 @@ Preset:    python scripts/pretrain_code.py --finish
 
 from pretraining import Recipe, run
 
+PACKAGES = [
+    "tensorflow.python.*",
+    "keras.src.*",
+    "numpy.*",
+    "tensorflow_datasets.core.*",
+    *("absl", "h5py", "matplotlib", "optree", "PIL", "pygments", "rich", "tensorboard"),
+    "tensorflow_model_optimization",
+]
+
 ABOUT = {
-    "origin": {"app": "code", "load": {"packages": ["keras", "numpy"]}, "preprocess": {"task": "body"}},
-    "data": "Documented functions (signature and docstring in, body out) of the standard library of Python 3.11, of "
-    "keras and of numpy. Whole modules and packages are held out.",
-    "licence": "Standard library: PSF; keras: Apache 2.0; numpy: BSD. The weights: the licence of this package.",
+    "origin": {
+        "app": "code",
+        "load": {},
+        "load_for_training": {"packages": PACKAGES, "min_functions": 60},
+        "preprocess": {"task": "body"},
+    },
+    "data": "Documented functions (signature and docstring in, body out) of the standard library of Python 3.11 and of "
+    f"the packages {', '.join(PACKAGES)}. Judged on modules of the standard library that were held out.",
+    "licence": "Standard library: PSF; the packages: Apache 2.0, BSD, MIT, MIT-CMU and the Matplotlib licence (PSF "
+    "alike). The weights: the licence of this package.",
     "limits": "A model of a million parameters that reads and writes 64 bytes at a time: it writes the first lines in "
     "the habits of a package, and mostly code that parses but does not do what the docstring says.",
 }
@@ -18,7 +33,7 @@ ABOUT = {
 
 def recipe(seed: int) -> Recipe:
     """The sizes of one seed's training."""
-    return Recipe(seed=seed)
+    return Recipe(seed=seed, options={"dropout": 0.1}, judged_episodes=4)
 
 
 if __name__ == "__main__":

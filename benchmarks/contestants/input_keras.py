@@ -30,7 +30,7 @@ def load(settings: dict[str, Any]) -> tuple[tf.data.Dataset, MetaLearner]:
 class Fed(Contestant):
     """`fit` of a learner, or of its model on pooled examples, from the end of one step to the end of the next.
 
-    `settings["training"]` is `"meta"` or `"plain"`, `settings["source"]` is `"pipeline"` or `"cached"`. Everything else
+    `settings["training"]` is `"meta"` or `"plain"`, `settings["source"]` is `"pipeline"` or `"cached"`. The rest
     is the same: weights, graph, optimizer, shapes.
     """
 

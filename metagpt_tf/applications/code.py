@@ -40,7 +40,7 @@ def load_code_data(
 
     Args:
         path: folder, file or list of them; `None` for the standard library of the running Python.
-        packages: names of installed packages to add.
+        packages: names of installed packages to add, a task each; `"keras.src.*"`: a task for each part of one.
         min_functions: fewest functions that make a task.
 
     Returns:
@@ -99,27 +99,30 @@ def preprocess_code_data(
 
 
 def define_meta_gpt_code_model(
-    preset: str = "nano",
+    preset: str | os.PathLike = "code_nano",
     algorithm: Any = None,
     optimizer: Any = None,
     source_length: int = 64,
     target_length: int = 64,
-    tokenizer: Any = "bytes",
+    tokenizer: Any = None,
     **overrides: Any,
 ) -> MetaLearner:
     """A compiled `MetaLearner` round a `MetaGPT`, ready for `fit`.
 
     Args:
-        preset: size of a new model, or the directory of a trained one, which brings its algorithm and tokenizer.
+        preset: the name or directory of a trained model, which brings its algorithm and tokenizer (`"code_nano"` comes
+            with the package), or the size of a new one (`"nano"`).
         algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
             adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
         source_length, target_length: as in `preprocess_code_data`.
-        tokenizer: the one of `preprocess_code_data(...)["tasks"].tokenizer`.
+        tokenizer: the one of `preprocess_code_data(...)["tasks"].tokenizer`; by default the preset's own, for a
+            new model bytes.
         **overrides: other arguments of `MetaGPT`.
 
     Raises:
-        ValueError: unknown preset or algorithm (the closest name is suggested).
+        ValueError: unknown preset or algorithm (the closest name is suggested), or sizes or a tokenizer that a trained
+            model cannot take.
     """
     lengths = {"source_length": source_length, "target_length": target_length}
     return define_learner(preset, algorithm, optimizer, tokenizer, **lengths, **overrides)

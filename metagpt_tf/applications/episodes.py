@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from metagpt_tf import tokenizers
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.meta import get as get_algorithm
 from metagpt_tf.models import MetaGPT, embedding_from_vectors, set_embedding
@@ -62,7 +63,7 @@ def define_learner(
     preset: str | os.PathLike,
     algorithm: Any = None,
     optimizer: Any = None,
-    tokenizer: Any = "bytes",
+    tokenizer: Any = None,
     word_vectors: Any = None,
     **arguments: Any,
 ) -> MetaLearner:
@@ -72,15 +73,16 @@ def define_learner(
         preset: size, or name or directory of a trained preset.
         algorithm: name or object; `None` for the preset's own, for a new model for `default_algorithm()`.
         optimizer: of the outer loop; `None` for Adam at 1e-3 with clipped gradients.
-        tokenizer: of a new model; a trained one has its own.
+        tokenizer: of a new model, by default bytes; of a trained one it can only be its own.
         word_vectors: word to vector, where a new model's embedding begins.
         **arguments: of `MetaGPT`.
 
     Raises:
-        ValueError: unknown preset or algorithm, or word vectors for a model that is already trained.
+        ValueError: unknown preset or algorithm, or for a model that is trained already: word vectors, another
+            tokenizer, or sizes that its weights do not have.
     """
     if find_preset(preset) is None:
-        model = MetaGPT.from_preset(preset, tokenizer=tokenizer, **arguments)
+        model = MetaGPT.from_preset(preset, tokenizer=tokenizer or "bytes", **arguments)
         if word_vectors is not None:
             set_embedding(model, embedding_from_vectors(model.tokenizer, word_vectors, model.dim).matrix)
         learner = MetaLearner(model, default_algorithm() if algorithm is None else algorithm)
@@ -90,8 +92,22 @@ def define_learner(
         learner = load_learner(preset, **arguments)
     else:
         learner = MetaLearner(MetaGPT.from_preset(preset, **arguments), get_algorithm(algorithm))
+    _check_tokenizer(preset, learner.model, tokenizer)
     learner.compile(keras.optimizers.Adam(1e-3, clipnorm=1.0) if optimizer is None else optimizer)
     return learner
+
+
+def _check_tokenizer(preset: Any, model: Any, wanted: Any) -> None:
+    """A trained model reads the ids of its own tokenizer only."""
+    if wanted is None:
+        return
+    wanted, own = tokenizers.get(wanted), model.tokenizer
+    if type(wanted) is not type(own) or wanted.get_config() != own.get_config():
+        raise ValueError(
+            f"{preset!r} was trained with {type(own).__name__} of {own.vocabulary_size} ids, and this data has "
+            f"{type(wanted).__name__} of {wanted.vocabulary_size}. Take preset='nano' for a new model, or make the "
+            "episodes with the preset's tokenizer."
+        )
 
 
 def default_algorithm() -> MAML:

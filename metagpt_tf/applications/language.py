@@ -107,10 +107,10 @@ def preprocess_data(
 
 
 def define_meta_gpt_model(
-    preset: str = "nano",
+    preset: str | os.PathLike = "text_nano",
     algorithm: Any = None,
     optimizer: Any = None,
-    tokenizer: Any = "bytes",
+    tokenizer: Any = None,
     source_length: int = 64,
     target_length: int = 64,
     word_vectors: Any = None,
@@ -119,17 +119,20 @@ def define_meta_gpt_model(
     """A compiled `MetaLearner` round a `MetaGPT`, ready for `fit`.
 
     Args:
-        preset: size of a new model, or the name or directory of a trained one, which brings its algorithm.
+        preset: the name or directory of a trained model, which brings its algorithm and tokenizer (`"text_nano"` comes
+            with the package), or the size of a new one (`"nano"`).
         algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
             adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
-        tokenizer: the one of `preprocess_data(...)["tasks"].tokenizer`; a trained model has its own.
+        tokenizer: the one of `preprocess_data(...)["tasks"].tokenizer`; by default the preset's own, for a new model
+            bytes.
         source_length, target_length: as in `preprocess_data`.
         word_vectors: word to vector (`models.load_word_vectors`), where the embedding of a new model begins.
         **overrides: other arguments of `MetaGPT`.
 
     Raises:
-        ValueError: unknown preset or algorithm (the closest name is suggested).
+        ValueError: unknown preset or algorithm (the closest name is suggested), or sizes, a tokenizer or word vectors
+            that a trained model cannot take.
     """
     lengths = {"source_length": source_length, "target_length": target_length}
     return define_learner(preset, algorithm, optimizer, tokenizer, word_vectors, **lengths, **overrides)

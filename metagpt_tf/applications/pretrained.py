@@ -31,17 +31,20 @@ VERBS: dict[str, tuple[Callable[..., Any], Callable[..., dict[str, Any]]]] = {
 }
 
 
-def tasks_of(origin: Mapping[str, Any], recipe: Recipe) -> TextTasks:
-    """The tasks that a preset is trained and judged on.
+def tasks_of(origin: Mapping[str, Any], recipe: Recipe, training: bool = False) -> TextTasks:
+    """The tasks that a preset is judged on, or trained on.
 
     Args:
-        origin: `{"app": "language" | "code", "load": options of load_data, "preprocess": options of preprocess_data}`.
+        origin: `{"app": "language" | "code", "load": options of load_data, "preprocess": options of preprocess_data}`;
+            `"load_for_training"`, if it is there, has the options for training: more data, and the same held out.
         recipe: its lengths and the shape of its episodes are used.
+        training: which of the two.
     """
     load, preprocess = VERBS[origin["app"]]
+    options = origin.get("load_for_training", origin["load"]) if training else origin["load"]
     names = ("source_length", "target_length", "meta_batch_size", "k_shot", "n_query")
     sizes = {name: getattr(recipe, name) for name in names}
-    return preprocess(load(**origin["load"]), **origin["preprocess"], **sizes)["tasks"]
+    return preprocess(load(**options), **origin["preprocess"], **sizes)["tasks"]
 
 
 def keep_figures(folder: Path, figures: Mapping[str, Any]) -> None:

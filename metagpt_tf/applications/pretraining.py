@@ -48,16 +48,18 @@ class Recipe(Plan):
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     source_length: int = 64
     target_length: int = 64
-    warm_steps: int = 4000
-    meta_steps: int = 600
+    warm_steps: int = 1500
+    meta_steps: int = 160
+    meta_rate: float = 1e-3
     twin_rate: float = 1e-3
     inner_steps: int = 3
-    inner_learning_rate: float = 0.1
+    inner_learning_rate: float = 0.05
     rate_speed: float = 20.0
     scope: str = "all"
     judged_steps: int = 5
     judged_episodes: int = 1
-    parts: int = 10
+    validation_batches: int = 8
+    parts: int = 4
 
     def judged(self, tasks: ArrayTasks) -> tf.data.Dataset:
         """`judged_episodes` of each task of a split."""
@@ -78,7 +80,13 @@ class Recipe(Plan):
         )
 
 
-def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = lambda message: None) -> dict[str, Any]:
+def pretrain(
+    recipe: Recipe,
+    tasks: TextTasks,
+    folder: Path,
+    report: Report = lambda message: None,
+    judged_on: TextTasks | None = None,
+) -> dict[str, Any]:
     """Train a learner and its two twins from one warm start, and measure all three on every held-out task.
 
     The twins go on plainly: one for as many gradient evaluations, one for as much time as the meta-training took. Rate
@@ -89,6 +97,7 @@ def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = la
         tasks: a distribution with three splits.
         folder: where trainings are kept: `learner.keras` is the result.
         report: told what begins.
+        judged_on: tasks whose validation and test splits are used, if not those of `tasks`; none is trained on.
 
     Returns:
         `before`, `after`, `twin_after`, `twin_time_after`: mean bits per byte of held-out tasks; `chosen`: multiplier
@@ -111,7 +120,9 @@ def pretrain(recipe: Recipe, tasks: TextTasks, folder: Path, report: Report = la
         report(f"{name}, {steps} plain steps")
         trained[name] = _plain(recipe, later, folder / f"{name}.keras", steps, recipe.twin_rate, start)
     report("measuring on every held-out task")
-    figures = _judged(recipe, tasks, learner.model, {name: done.model.get_weights() for name, done in trained.items()})
+    figures = _judged(
+        recipe, judged_on or tasks, learner.model, {name: done.model.get_weights() for name, done in trained.items()}
+    )
     done = {"warm": warm, "meta": learner, **trained}
     return {
         **figures,
@@ -220,6 +231,7 @@ def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float
     """Mean bits per byte on held-out tasks before and after adapting, with the rate and steps best in validation."""
     curve = AdaptationCurve(learner, tuple(range(recipe.judged_steps + 1)))
     validation = recipe.judged(tasks.split("meta_validation"))
+    validation = validation.shuffle(1000, seed=0, reshuffle_each_iteration=False).take(recipe.validation_batches)
     found = {multiplier: curve(validation, multiplier).mean(axis=0) for multiplier in MULTIPLIERS}
     finite = {m: np.where(np.isfinite(losses), losses, np.inf) for m, losses in found.items()}
     best = min(finite, key=lambda m: float(finite[m].min()))

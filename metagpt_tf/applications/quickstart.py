@@ -93,7 +93,7 @@ def run_quickstart(
     report("reading Python functions; a task is a module or package, whole tasks are held out")
     data = load_code_data(data_path)
     tasks = preprocess_code_data(data, k_shot=plan.k_shot, n_query=plan.n_query)["tasks"]
-    learner = define_meta_gpt_code_model()
+    learner = define_meta_gpt_code_model("nano")
     comparison = compare_with_plain_twin(learner, tasks, plan, report, callbacks)
 
     report("adapting to functions of a held-out package, generating one function before and after")

@@ -35,7 +35,8 @@ def load_functions(
     Args:
         path: a folder (each first-level package and module is a task), a `.py` file (one task) or a list of these, read
             directly; default the standard library. Equal first-level names in two folders are one task.
-        packages: installed packages to add, each a task, by the name that `import` takes.
+        packages: installed packages to add, each a task, by the name that `import` takes; `"keras.src.layers"` is part
+            of one, `"keras.src.*"` a task for each of its parts.
         min_functions: tasks with fewer documented functions than this are dropped.
         data_dir: folder of the cache; default TFDS's own. Not used with a path.
         progress: whether to show TFDS's progress bars while the cache is built.
@@ -65,7 +66,7 @@ def load_functions(
         loaded = _from_builder(packages, min_functions, data_dir, progress)
     else:
         loaded = _from_paths(path, packages, min_functions)
-    small = set(packages).difference(*loaded.values())
+    small = {name for name in packages if not name.endswith(".*")}.difference(*loaded.values())
     if small:
         warnings.warn(
             f"Left out {', '.join(sorted(small))}: fewer than min_functions={min_functions} documented functions.",

@@ -3,6 +3,7 @@
 Pure Python: packages are found, never imported. Tests, vendored copies and generated files are left out.
 """
 
+import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
@@ -40,9 +41,16 @@ def standard_library() -> list[SourceFile]:
 def installed_package(name: str) -> list[SourceFile]:
     """The files of an installed package or module, all of one task; nothing is imported.
 
+    Args:
+        name: as `import` takes it, `"keras"`; `"keras.src.layers"` for a part of it, and `"keras.src.*"` for all its
+            parts, a task each.
+
     Raises:
         ValueError: no package of this name is installed, or it holds no Python files.
     """
+    top, *inner = name.split(".")
+    if inner:
+        return _part_of_package(name, installed_package(top), inner)
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None:
         raise ValueError(
@@ -56,6 +64,24 @@ def installed_package(name: str) -> list[SourceFile]:
         found = [_source_file(Path(spec.origin), Path(spec.origin).parent, licence)]
     if not found:
         raise ValueError(f"The installed package {name!r} holds no Python source files: it is built in or compiled.")
+    return found
+
+
+def _part_of_package(name: str, files: list[SourceFile], inner: list[str]) -> list[SourceFile]:
+    """Those of a package's files that are below one of its parts, or below all of them, a task each."""
+    each = inner[-1] == "*"
+    parts = (files[0].path.split("/")[0], *(inner[:-1] if each else inner))
+    found = []
+    for file in files:
+        place = Path(file.path).parts
+        if place[: len(parts)] == parts and len(place) > len(parts) + each:
+            task = ".".join((*parts, place[len(parts)]) if each else parts)
+            found.append(dataclasses.replace(file, task=task))
+    if not found:
+        raise ValueError(
+            f"No part {name!r} of the package {parts[0]!r} holds Python source files. Give a folder of it, such as "
+            f"'keras.src.layers', or 'keras.src.*' for all folders below one."
+        )
     return found
 
 

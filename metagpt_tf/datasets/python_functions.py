@@ -32,7 +32,7 @@ class PythonFunctionsConfig(tfds.core.BuilderConfig):
 
     Args:
         name: names the copy on disk; copies of other packages or of another Python need another name.
-        packages: installed packages to add, by the name that `import` takes.
+        packages: installed packages to add, by the name that `import` takes; `"keras.src.*"` is a task for each part.
         folders: folders to add, a task for each of their first-level packages and modules.
         min_functions: tasks with fewer documented functions are dropped.
     """
@@ -126,6 +126,6 @@ class PythonFunctions(OfflineBuilder):
 def _version(package: str) -> str:
     """The version that a package's distribution declares, else the newest change of its files."""
     try:
-        return importlib.metadata.version(package)
+        return importlib.metadata.version(package.split(".")[0])
     except importlib.metadata.PackageNotFoundError:
         return str(max(Path(file.file).stat().st_mtime_ns for file in installed_package(package)))

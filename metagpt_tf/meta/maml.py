@@ -30,8 +30,8 @@ class MAML(Algorithm):
         inner_learning_rate: α; for classification and language 0.01–0.4.
         scope: which weights a task adapts.
         first_order: see `FOMAML`.
-        learn_rate: meta-learn α too, as `exp(s · w)` of weights w that start at `log(α) / s`, so that it stays positive:
-            `True` for one, `"per_step"`, `"per_tensor"` or `"per_tensor_per_step"` for several. Steps beyond n use the
+        learn_rate: meta-learn α too, as `exp(s · w)` of weights w that start at `log(α) / s`: it stays positive.
+            `True` for one, `"per_step"`, `"per_tensor"` or `"per_tensor_per_step"` for several; steps beyond n use the
             n-th's.
         rate_speed: s, how much faster than other weights the learned rates move. Adam's steps have the size of its own
             rate whatever the gradient is: at 5e-4 and s = 1, 300 outer steps change α by 15 % at most.

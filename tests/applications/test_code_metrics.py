@@ -31,7 +31,7 @@ def data(folder):
 @pytest.fixture(scope="module")
 def learner():
     sizes = {"dim": 16, "num_heads": 2, "num_layers": 1, "hidden_dim": 16}
-    return code.define_meta_gpt_code_model(algorithm=MAML(1, 0.05, scope="low_rank"), **SIZES, **sizes)
+    return code.define_meta_gpt_code_model("nano", algorithm=MAML(1, 0.05, scope="low_rank"), **SIZES, **sizes)
 
 
 FIGURES = {

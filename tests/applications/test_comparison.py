@@ -32,7 +32,7 @@ def tasks():
 def test_both_are_measured_on_the_same_tasks(tasks):
     sizes = {"dim": 32, "num_heads": 2, "num_layers": 1, "hidden_dim": 64}
     learner = define_meta_gpt_code_model(
-        algorithm=MAML(1, 0.05, learn_rate=True), source_length=16, target_length=16, **sizes
+        "nano", algorithm=MAML(1, 0.05, learn_rate=True), source_length=16, target_length=16, **sizes
     )
     told = []
     comparison = compare_with_plain_twin(learner, tasks, PLAN, report=told.append)

@@ -160,6 +160,16 @@ def test_every_pair_of_a_real_package_parses_to_one_function() -> None:
         assert not tree.decorator_list
 
 
+def test_parts_of_a_package_are_tasks() -> None:
+    one = installed_package("xml.dom")
+    assert {file.task for file in one} == {"xml.dom"}
+    each = installed_package("xml.*")
+    assert {file.task for file in each} == {"xml.dom", "xml.etree", "xml.parsers", "xml.sax"}
+    assert {file.path for file in one} == {file.path for file in each if file.task == "xml.dom"}
+    with pytest.raises(ValueError, match=r"No part 'xml\.nothing'"):
+        installed_package("xml.nothing")
+
+
 def test_installed_packages_bring_their_licence() -> None:
     functions = extract(installed_package("hypothesis")).functions
     assert {function.task for function in functions} == {"hypothesis"}

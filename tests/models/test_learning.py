@@ -16,7 +16,7 @@ def strings(count: int, seed: int) -> list[str]:
     return ["".join(rng.choice(LETTERS, rng.integers(6, LONGEST + 1))) for _ in range(count)]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["reverse", pytest.param("copy", marks=pytest.mark.slow)])
 def test_exact_match_on_new_strings(task: str):
     model = MetaGPT(source_length=LONGEST + 1, target_length=LONGEST + 1, dim=64, num_layers=2, hidden_dim=128)
     rate = cosine_annealing(3e-3, total_steps=STEPS, warmup_steps=100)
