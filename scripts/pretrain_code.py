@@ -4,7 +4,9 @@ One seed:  python scripts/pretrain_code.py --seeds 0
 Preset:    python scripts/pretrain_code.py --finish
 """
 
-from pretraining import Recipe, run
+from pretraining import run
+
+from metagpt_tf.applications.recipe import Recipe
 
 PACKAGES = [
     "tensorflow.python.*",
@@ -33,7 +35,7 @@ ABOUT = {
 
 def recipe(seed: int) -> Recipe:
     """The sizes of one seed's training."""
-    return Recipe(seed=seed, options={"dropout": 0.1}, judged_episodes=4)
+    return Recipe(seed=seed, options={"dropout": 0.1}, inner_learning_rate=0.15, new_tasks=True, judged_episodes=4)
 
 
 if __name__ == "__main__":

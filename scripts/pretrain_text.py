@@ -4,7 +4,9 @@ One seed:  python scripts/pretrain_text.py --seeds 0
 Preset:    python scripts/pretrain_text.py --finish
 """
 
-from pretraining import Recipe, run
+from pretraining import run
+
+from metagpt_tf.applications.recipe import Recipe
 
 ABOUT = {
     "origin": {"app": "language", "load": {}, "preprocess": {"task": "generation"}},

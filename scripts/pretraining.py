@@ -10,7 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.applications.pretrained import assemble, keep_figures, tasks_of
-from metagpt_tf.applications.pretraining import Recipe, pretrain
+from metagpt_tf.applications.pretraining import pretrain
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.presets import PRETRAINED
 
 

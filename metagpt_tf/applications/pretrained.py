@@ -15,7 +15,8 @@ import numpy as np
 
 from metagpt_tf.applications import code, language
 from metagpt_tf.applications.intervals import interval_95
-from metagpt_tf.applications.pretraining import Recipe, bits_per_byte_at
+from metagpt_tf.applications.pretraining import bits_per_byte_at
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT

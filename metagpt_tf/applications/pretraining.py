@@ -4,7 +4,6 @@ Axes: t held-out tasks, i inner steps.
 """
 
 import dataclasses
-import functools
 import json
 import math
 import time
@@ -17,67 +16,17 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.applications.before_after import queries
-from metagpt_tf.applications.comparison import Plan, annealed_adam
+from metagpt_tf.applications.comparison import annealed_adam
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.applications.text_metrics import bytes_per_token
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
-from metagpt_tf.tasks import ArrayTasks, TextTasks, pooled_examples
+from metagpt_tf.tasks import TextTasks, pooled_examples
 
 Report = Callable[[str], None]
 MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe(Plan):
-    """Sizes of a pretraining: a `Plan`, and what the model, its inner loop and the measuring are.
-
-    Attributes:
-        size: of the model; `options` are constructor arguments that differ from it.
-        source_length, target_length: of the model, in tokens.
-        twin_rate: peak rate of the twins' optimizer.
-        inner_steps, inner_learning_rate, rate_speed, scope: of the inner loop, which learns a rate for each tensor and
-            step.
-        judged_steps: most steps a held-out task may take.
-        judged_episodes: episodes that each held-out task is judged on.
-        parts: pieces of each training; a killed one goes on after the last whole piece.
-    """
-
-    size: str = "nano"
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    source_length: int = 64
-    target_length: int = 64
-    warm_steps: int = 1500
-    meta_steps: int = 160
-    meta_rate: float = 1e-3
-    twin_rate: float = 1e-3
-    inner_steps: int = 3
-    inner_learning_rate: float = 0.05
-    rate_speed: float = 20.0
-    scope: str = "all"
-    judged_steps: int = 5
-    judged_episodes: int = 1
-    validation_batches: int = 8
-    parts: int = 4
-
-    def judged(self, tasks: ArrayTasks) -> tf.data.Dataset:
-        """`judged_episodes` of each task of a split."""
-        shape = (self.k_shot, self.n_query, self.meta_batch_size)
-        first, *others = [tasks.every_task(*shape, seed=seed) for seed in range(self.judged_episodes)]
-        return functools.reduce(tf.data.Dataset.concatenate, others, first)
-
-    def algorithm(self) -> MAML:
-        """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
-        return MAML(
-            self.inner_steps,
-            self.inner_learning_rate,
-            scope=self.scope,
-            learn_rate="per_tensor_per_step",
-            multi_step_loss=10**9,
-            include_start=True,
-            rate_speed=self.rate_speed,
-        )
 
 
 def pretrain(
@@ -104,12 +53,15 @@ def pretrain(
         and steps of each model; `seconds` (of the processor) and `steps` of each training.
     """
     keras.utils.set_random_seed(recipe.seed)
-    episodes = tasks.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
+    episodes, first, second = (
+        part.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
+        for part in (tasks, *recipe.halves(tasks))
+    )
     report(f"warm start, {recipe.warm_steps} plain steps")
-    warm = _plain(recipe, episodes, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None)
+    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None)
     start = warm.model.get_weights()
     report(f"meta-training, {recipe.meta_steps} steps")
-    learner = _meta(recipe, episodes, folder / "learner.keras", start)
+    learner = _meta(recipe, second, folder / "learner.keras", start)
     later = episodes.skip(recipe.warm_steps)
     twins = {
         "twin": recipe.twin_steps(recipe.inner_steps),

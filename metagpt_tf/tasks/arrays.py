@@ -3,7 +3,8 @@
 Axes: K support, Q query, n rows of a task.
 """
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +36,14 @@ class _Rows:
             ) from error
         with tf.device("CPU"):
             self.columns = tf.nest.map_structure(tf.constant, joined)
+
+    def only(self, names: Collection[str]) -> "_Rows":
+        """The rows of some tasks; the columns are shared."""
+        kept = copy.copy(self)
+        places = [task for task, name in enumerate(self.names) if name in names]
+        kept.names, kept.sizes = [self.names[i] for i in places], [self.sizes[i] for i in places]
+        kept.starts = self.starts[places]
+        return kept
 
 
 class ArrayTasks(TaskDistribution):
@@ -90,6 +99,31 @@ class ArrayTasks(TaskDistribution):
         restricted = super().split(name)
         if name not in self._rows:
             raise ValueError(f"Split {name!r} holds no tasks; those that do: {', '.join(self._rows)}.")
+        return restricted
+
+    def only(self, names: Collection[str]) -> "ArrayTasks":
+        """The same distribution over some tasks of the split.
+
+        Args:
+            names: of the tasks that are kept.
+
+        Raises:
+            ValueError: no names, or one that the split does not have (the closest is suggested).
+
+        Example:
+
+        >>> import numpy as np
+        >>> rows = np.arange(6, dtype="float32")[:, None]
+        >>> tasks = ArrayTasks({"meta_train": {"double": (rows, 2 * rows), "triple": (rows, 3 * rows)}})
+        >>> tasks.only(["triple"]).task_names
+        ['triple']
+        """
+        unknown = sorted(set(names).difference(self.task_names))
+        if unknown or not names:
+            what = f"Unknown task {unknown[0]!r}. {closest(unknown[0], self.task_names)}" if unknown else "No names."
+            raise ValueError(f"only() keeps tasks of split {self.split_name!r}. {what}")
+        restricted = copy.copy(self)
+        restricted._rows = {**self._rows, self.split_name: self._rows[self.split_name].only(set(names))}
         return restricted
 
     def check(self, k_shot: int, n_query: int) -> None:

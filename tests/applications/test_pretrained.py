@@ -9,7 +9,8 @@ import pytest
 
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import assemble, keep_figures, measure_preset, tasks_of, twin_of
-from metagpt_tf.applications.pretraining import Recipe, pretrain
+from metagpt_tf.applications.pretraining import pretrain
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.cli.main import main
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import PRETRAINED, Preset, pretrained_names
@@ -27,6 +28,7 @@ RECIPE = Recipe(
     inner_steps=1,
     judged_steps=2,
     judged_episodes=2,
+    new_tasks=True,
     parts=1,
 )
 

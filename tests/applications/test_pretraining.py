@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from metagpt_tf.applications import pretraining
-from metagpt_tf.applications.pretraining import Recipe, pretrain, trained_in_parts
+from metagpt_tf.applications.pretraining import pretrain, trained_in_parts
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
 

@@ -118,6 +118,18 @@ def test_bad_families() -> None:
         family("ignore")
 
 
+def test_some_tasks_of_a_split_are_a_distribution_too() -> None:
+    whole = family("drop").split("meta_train")
+    kept = whole.task_names[::2]
+    part = whole.only(kept)
+    assert part.task_names == kept and whole.task_names != kept
+    assert part.split("meta_test").task_names == whole.split("meta_test").task_names
+    one, other = (t.episode(kept[-1], 2, 2, seed=1) for t in (whole, part))
+    np.testing.assert_array_equal(one.support_x, other.support_x)
+    with pytest.raises(ValueError, match="Unknown task 'nothing'"):
+        whole.only(["nothing"])
+
+
 def test_every_task_comes_once_and_small_ones_only_if_they_are_to_be_dropped() -> None:
     rows = [np.asarray(e.support_x)[:, 0, 0] for e in family("drop").split("meta_train").every_task(4, 4, 2)]
     assert [chr(task) for row in rows for task in row] == ["b", "c"]

@@ -1,0 +1,72 @@
+"""The recipe of a pretraining: sizes, inner loop, and how it is judged."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from metagpt_tf.applications.comparison import Plan
+from metagpt_tf.meta import MAML
+from metagpt_tf.tasks import ArrayTasks, TextTasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Plan):
+    """Sizes of a pretraining: a `Plan`, and what the model, its inner loop and the measuring are.
+
+    Attributes:
+        size: of the model; `options` are constructor arguments that differ from it.
+        source_length, target_length: of the model, in tokens.
+        twin_rate: peak rate of the twins' optimizer.
+        inner_steps, inner_learning_rate, rate_speed, scope: of the inner loop, which learns a rate for each tensor and
+            step.
+        new_tasks: whether the meta-training has tasks that the warm start has not seen, every second one of all: a task
+            that is known already has little to teach about adapting. The twins go on with all tasks.
+        judged_steps: most steps a held-out task may take.
+        judged_episodes: episodes that each held-out task is judged on.
+        parts: pieces of each training; a killed one goes on after the last whole piece.
+    """
+
+    size: str = "nano"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source_length: int = 64
+    target_length: int = 64
+    warm_steps: int = 1500
+    meta_steps: int = 160
+    meta_rate: float = 1e-3
+    twin_rate: float = 1e-3
+    inner_steps: int = 3
+    inner_learning_rate: float = 0.05
+    rate_speed: float = 20.0
+    scope: str = "all"
+    new_tasks: bool = False
+    judged_steps: int = 5
+    judged_episodes: int = 1
+    validation_batches: int = 8
+    parts: int = 4
+
+    def judged(self, tasks: ArrayTasks) -> tf.data.Dataset:
+        """`judged_episodes` of each task of a split."""
+        shape = (self.k_shot, self.n_query, self.meta_batch_size)
+        first, *others = [tasks.every_task(*shape, seed=seed) for seed in range(self.judged_episodes)]
+        return functools.reduce(tf.data.Dataset.concatenate, others, first)
+
+    def halves(self, tasks: TextTasks) -> tuple[ArrayTasks, ArrayTasks]:
+        """Tasks of the warm start and of the meta-training."""
+        if not self.new_tasks:
+            return tasks, tasks
+        names = tasks.task_names
+        return tasks.only(names[::2]), tasks.only(names[1::2])
+
+    def algorithm(self) -> MAML:
+        """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
+        return MAML(
+            self.inner_steps,
+            self.inner_learning_rate,
+            scope=self.scope,
+            learn_rate="per_tensor_per_step",
+            multi_step_loss=10**9,
+            include_start=True,
+            rate_speed=self.rate_speed,
+        )
