@@ -8,9 +8,7 @@ import tensorflow as tf
 
 from metagpt_tf.applications import code
 from metagpt_tf.meta import MAML, MetaLearner
-from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import Episode
-from metagpt_tf.tokenizers import BPETokenizer
 
 from .packages import write_packages
 
@@ -57,21 +55,12 @@ def test_the_tutorials_chain(prepared, learner):
     assert figures["bits_per_byte"] == pytest.approx(logs["loss"] / np.log(2), rel=0.05)
 
 
-def test_define_returns_a_compiled_learner_trained_by_default():
+def test_define_returns_a_compiled_nano_learner_by_default():
     learner = code.define_meta_gpt_code_model()
-    assert learner.algorithm.get_config() == load_learner("code_nano").algorithm.get_config()
     assert isinstance(learner, MetaLearner) and learner.optimizer is not None
     assert learner.model.count_params() <= 1_000_000
     with pytest.raises(ValueError, match="Did you mean 'nano'"):
         code.define_meta_gpt_code_model("nanoo")
-
-
-def test_a_trained_model_takes_no_other_tokenizer_and_no_other_sizes():
-    with pytest.raises(ValueError, match="'code_nano' was trained with ByteTokenizer"):
-        code.define_meta_gpt_code_model(tokenizer=BPETokenizer([[100, 101]]))
-    assert code.define_meta_gpt_code_model(tokenizer="bytes", source_length=96).model.source_length == 96
-    with pytest.raises(ValueError, match="has shape"):
-        code.define_meta_gpt_code_model(dim=64)
 
 
 class TestGenerateCode:

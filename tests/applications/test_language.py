@@ -13,6 +13,8 @@ from metagpt_tf.applications.language import (
     preprocess_data,
 )
 from metagpt_tf.meta import FOMAML, MetaLearner
+from metagpt_tf.saving import load_learner
+from metagpt_tf.tokenizers import BPETokenizer
 
 SHAPE = {"meta_batch_size": 2, "k_shot": 3, "n_query": 2, "num_batches": {"train": 2, "validation": 1, "test": 1}}
 LENGTHS = {"source_length": 24, "target_length": 12}
@@ -42,6 +44,16 @@ def test_fit_evaluate_generate(learner: MetaLearner) -> None:
     support = next(iter(data["test"]))
     state = learner.adapt((support.support_x[0], support.support_y[0]))
     assert isinstance(generate_text(learner, "a | hypernym | ?", state), str)
+
+
+def test_the_default_is_a_trained_model_that_takes_what_fits_it() -> None:
+    learner = define_meta_gpt_model()
+    assert learner.algorithm.get_config() == load_learner("text_nano").algorithm.get_config()
+    assert define_meta_gpt_model(tokenizer="bytes", source_length=96).model.source_length == 96
+    with pytest.raises(ValueError, match="'text_nano' was trained with ByteTokenizer of 259 ids"):
+        define_meta_gpt_model(tokenizer=BPETokenizer([[100, 101]]))
+    with pytest.raises(ValueError, match="has shape"):
+        define_meta_gpt_model(dim=64)
 
 
 def test_a_long_text_is_written_in_windows_and_a_long_prompt_is_refused(learner: MetaLearner) -> None:
