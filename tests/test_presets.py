@@ -113,4 +113,4 @@ def test_pretrained_presets_are_whole_and_small() -> None:
     for name in presets.pretrained_names():
         found = Preset(presets.PRETRAINED / name)
         assert sum(path.stat().st_size for path in found.directory.iterdir()) <= 6e6
-        assert found.parts == ["algorithm", "model"] and json.dumps(found.card)
+        assert found.parts == ["algorithm", "model", "twin"] and json.dumps(found.card)

@@ -20,6 +20,7 @@ class Experiment:
         quick: outer steps of `--quick`, 0 to be left out of it.
         paper: the paper's figures for some of the points.
         protocol: what differs from the paper, in words.
+        downloads: whether it needs data from the internet; such a row is run only when it is named.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Experiment:
     quick: int
     paper: dict[str, float]
     protocol: str
+    downloads: bool = False
 
 
 def curve_of(learner: Any, tasks: Any, shots: int, steps: tuple[int, ...], queries: int = 100) -> Result:

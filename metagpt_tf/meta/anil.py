@@ -17,7 +17,7 @@ class ANIL(MAML):
 
     Args:
         inner_steps, inner_learning_rate, first_order, learn_rate, inner_optimizer, multi_step_loss, include_start,
-            first_order_steps: as in `MAML`.
+            first_order_steps, rate_speed: as in `MAML`.
         scope: what counts as the head.
 
     Raises:

@@ -28,7 +28,8 @@ class ProtoMAML(MAML):
 
     Args:
         inner_steps, inner_learning_rate, scope, first_order, learn_rate, inner_optimizer, multi_step_loss,
-            include_start, first_order_steps: as in `MAML`. The scope must hold the head: `"all"` (default), `"head"`.
+            include_start, first_order_steps, rate_speed: as in `MAML`. The scope must hold the head: `"all"` (default),
+            `"head"`.
 
     Raises:
         ValueError: as in `MAML`; when a task starts, a model without such a head, or a scope without it.

@@ -99,9 +99,8 @@ def test_interval_of_seeds() -> None:
 
 
 @pytest.mark.parametrize("name", pretrained_names())
-def test_presets_of_the_package_are_whole_small_and_say_what_they_are(name: str) -> None:
+def test_presets_of_the_package_say_what_they_are(name: str) -> None:
     found = Preset(PRETRAINED / name)
-    assert sum(path.stat().st_size for path in found.directory.iterdir()) <= 6 * 2**20
     for key in ("before", "after", "twin_after", "k", "steps", "seeds", "data", "licence", "limits", "seconds"):
         assert key in found.card
     assert len(found.card["seeds"]) >= 3
