@@ -1,4 +1,4 @@
-"""Pretrain `code_nano` on the documented functions of the standard library and of two packages.
+"""Pretrain `code_nano` on the documented functions of the standard library and of installed packages.
 
 One seed:  python scripts/pretrain_code.py --seeds 0
 Preset:    python scripts/pretrain_code.py --finish

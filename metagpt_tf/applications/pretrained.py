@@ -128,7 +128,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
             "Measure it with evaluate_model(load_learner(…), episodes)."
         )
     recipe = Recipe(**card["recipe"])
-    episodes, ratio = recipe.judged(tasks_of(card["origin"], recipe).split("meta_test")), 1.0
+    episodes = recipe.judged(tasks_of(card["origin"], recipe).split("meta_test"))
     found: dict[str, Any] = {}
     for prefix, learner, steps in (
         ("", load_learner(preset.directory), card["steps"]),

@@ -34,7 +34,7 @@ class MAML(Algorithm):
             `True` for one, `"per_step"`, `"per_tensor"` or `"per_tensor_per_step"` for several; steps beyond n use the
             n-th's.
         rate_speed: s, how much faster than other weights the learned rates move. Adam's steps have the size of its own
-            rate whatever the gradient is: at 5e-4 and s = 1, 300 outer steps change α by 15 % at most.
+            rate whatever the gradient is: at 5e-4 and s = 1, 300 outer steps change α by a sixth at most.
         inner_optimizer: `"sgd"`, `"momentum"` or `"adam"`.
         multi_step_loss: outer steps in which the multi-step loss fades; 0 for none.
         include_start: let the loss before adaptation take part in the multi-step loss, and keep its share of

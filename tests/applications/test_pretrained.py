@@ -10,27 +10,14 @@ import pytest
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import assemble, keep_figures, measure_preset, tasks_of, twin_of
 from metagpt_tf.applications.pretraining import pretrain
-from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.cli.main import main
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import PRETRAINED, Preset, pretrained_names
 from metagpt_tf.saving import load_learner
 
-RECIPE = Recipe(
-    options={"dim": 8, "num_heads": 2, "num_layers": 1, "hidden_dim": 16},
-    source_length=8,
-    target_length=8,
-    meta_batch_size=2,
-    k_shot=2,
-    n_query=2,
-    warm_steps=2,
-    meta_steps=2,
-    inner_steps=1,
-    judged_steps=2,
-    judged_episodes=2,
-    new_tasks=True,
-    parts=1,
-)
+from .recipes import TOY
+
+RECIPE = dataclasses.replace(TOY, warm_steps=2, meta_steps=2, parts=1, judged_episodes=2, new_tasks=True)
 
 
 @pytest.fixture(scope="module")

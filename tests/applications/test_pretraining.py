@@ -9,23 +9,10 @@ import pytest
 
 from metagpt_tf.applications import pretraining
 from metagpt_tf.applications.pretraining import pretrain, trained_in_parts
-from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
 
-RECIPE = Recipe(
-    options={"dim": 8, "num_heads": 2, "num_layers": 1, "hidden_dim": 16},
-    source_length=8,
-    target_length=8,
-    meta_batch_size=2,
-    k_shot=2,
-    n_query=2,
-    warm_steps=4,
-    meta_steps=4,
-    inner_steps=1,
-    judged_steps=2,
-    parts=2,
-)
+from .recipes import TOY
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +24,7 @@ def tasks() -> TextTasks:
 
 def test_three_trainings_from_one_start_are_judged_and_kept(tasks: TextTasks, tmp_path: Path, monkeypatch: Any) -> None:
     told: list[str] = []
-    figures = pretrain(RECIPE, tasks, tmp_path, told.append)
+    figures = pretrain(TOY, tasks, tmp_path, told.append)
     for name in ("before", "after", "twin_before", "twin_after", "twin_time_before", "twin_time_after"):
         assert 0.0 < figures[name] < 20.0
     assert figures["after"] <= figures["before"] + 1.0
@@ -50,13 +37,13 @@ def test_three_trainings_from_one_start_are_judged_and_kept(tasks: TextTasks, tm
 
     monkeypatch.setattr(pretraining.MetaGPT, "fit", refuse)
     monkeypatch.setattr(pretraining.MetaLearner, "fit", refuse)
-    again = pretrain(RECIPE, tasks, tmp_path)
+    again = pretrain(TOY, tasks, tmp_path)
     assert again["seconds"] == figures["seconds"]
     assert again["after"] == pytest.approx(figures["after"], rel=1e-5)
 
 
 def test_equal_cost_counts_inner_steps_and_the_query() -> None:
-    recipe = dataclasses.replace(RECIPE, meta_steps=10, inner_steps=3, k_shot=8, n_query=8)
+    recipe = dataclasses.replace(TOY, meta_steps=10, inner_steps=3, k_shot=8, n_query=8)
     assert recipe.twin_steps(3) == 20  # 3 inner gradients and the query's, against one of support and query together
     assert dataclasses.replace(recipe, n_query=16).twin_steps(3) == round(10 * 5 / 3)
 
