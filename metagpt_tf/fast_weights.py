@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.files import written_aside
+from metagpt_tf.kept_zeros import is_prunable, kept_places, pattern_of, without_gradient_at_zeros
 from metagpt_tf.registry import closest
 
 NORM_AND_BIAS = ("bias", "beta", "gamma", "scale")
@@ -78,11 +79,12 @@ def scope_variables(model: keras.Model, scope: str) -> list[Any]:
 class State(np.ndarray):
     """What a task taught a model: a flat float32 vector that remembers the scope it belongs to.
 
-    It behaves as the NumPy array it is, so it can be saved, sent or compared; `scope` is how
+    It behaves as the NumPy array it is, so it can be saved, sent or compared; `scope` and `keep_zeros` are how
     `MetaGPT.generate(prompt, state=state)` knows which weights it stands for.
 
     Attributes:
         scope: name or regular expression of the scope, `None` after operations that lose it.
+        keep_zeros: whether it leaves out the weights that are pruned.
 
     Example:
 
@@ -91,22 +93,24 @@ class State(np.ndarray):
     """
 
     scope: str | None
+    keep_zeros: bool
 
     @classmethod
-    def of(cls, values: Any, scope: str | None) -> "State":
+    def of(cls, values: Any, scope: str | None, keep_zeros: bool = False) -> "State":
         """Make a state from `(P,)` float values."""
         state = np.array(values, dtype="float32").view(cls)
-        state.scope = scope
+        state.scope, state.keep_zeros = scope, keep_zeros
         return state
 
     def __array_finalize__(self, source: Any) -> None:
         self.scope = getattr(source, "scope", None)
+        self.keep_zeros = getattr(source, "keep_zeros", False)
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the state and its scope to an `.npz` file."""
         final = Path(path)
         with written_aside(final) as aside, aside.open("wb") as file:
-            np.savez(file, state=np.asarray(self), scope=np.array(self.scope or ""))
+            np.savez(file, state=np.asarray(self), scope=np.array(self.scope or ""), keep_zeros=self.keep_zeros)
         return final
 
     @classmethod
@@ -119,7 +123,8 @@ class State(np.ndarray):
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls.of(file["state"], str(file["scope"]) or None)
+                keep_zeros = bool(file["keep_zeros"]) if "keep_zeros" in file else False
+                return cls.of(file["state"], str(file["scope"]) or None, keep_zeros)
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -132,10 +137,12 @@ class FastWeights:
     Args:
         model: a built `keras.Model`.
         scope: see `scope_variables`.
+        keep_zeros: take zeros of matrices for pruned weights: they have no gradient and no place in the state.
 
     Attributes:
         variables: the variables of the scope.
         size: P, length of the state.
+        pattern: a checksum of where the zeros were that are kept.
         layer_indices: which layer each variable belongs to, counted from 0.
 
     Example:
@@ -145,18 +152,28 @@ class FastWeights:
     9
     """
 
-    def __init__(self, model: keras.Model, scope: str = "all") -> None:
+    def __init__(self, model: keras.Model, scope: str = "all", keep_zeros: bool = False) -> None:
         self.model = model
         self.scope = scope
+        self.keep_zeros = keep_zeros
         self.variables = scope_variables(model, scope)
         position = {id(v): i for i, v in enumerate(model.trainable_variables)}
         self.indices = [position[id(v)] for v in self.variables]
         self.shapes = [tuple(v.shape) for v in self.variables]
-        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
+        self._kept = [kept_places(v) if keep_zeros and is_prunable(v) else None for v in self.variables]
+        self.pattern = self.pattern_now()
+        self.sizes = [
+            int(np.prod(shape)) if kept is None else len(kept)
+            for shape, kept in zip(self.shapes, self._kept, strict=True)
+        ]
         self.size = sum(self.sizes)
         layers = [v.path.rpartition("/")[0] for v in self.variables]
         first = {name: i for i, name in enumerate(dict.fromkeys(layers))}
         self.layer_indices = tuple(first[name] for name in layers)
+
+    def pattern_now(self) -> int:
+        """What `pattern` would be of a layout made now; another one means that this one is out of date."""
+        return pattern_of(v for v in self.variables if is_prunable(v)) if self.keep_zeros else 0
 
     def select(self, trainable: Sequence[Any]) -> list[Any]:
         """The scope's part of a list ordered as `model.trainable_variables`."""
@@ -165,22 +182,30 @@ class FastWeights:
     def merge(self, trainable: Sequence[Any], fast: Sequence[Any]) -> list[Any]:
         """`trainable` with the scope's part replaced by `fast`."""
         merged = list(trainable)
-        for index, weight in zip(self.indices, fast, strict=True):
-            merged[index] = weight
+        for index, weight, kept in zip(self.indices, fast, self._kept, strict=True):
+            merged[index] = weight if kept is None else without_gradient_at_zeros(weight)
         return merged
 
     def pack(self, fast: Sequence[Any]) -> tf.Tensor:
         """Flatten fast weights to the state `(P,)` float32."""
-        return tf.concat([tf.reshape(tf.cast(w, tf.float32), [-1]) for w in fast], axis=0)
+        flat = [tf.reshape(tf.cast(w, tf.float32), [-1]) for w in fast]
+        return tf.concat(
+            [w if kept is None else tf.gather(w, kept) for w, kept in zip(flat, self._kept, strict=True)], 0
+        )
 
     def unpack(self, state: Any) -> list[tf.Tensor]:
         """Cut a state `(P,)` into tensors shaped like the variables."""
         parts = tf.split(state, self.sizes) if len(self.sizes) > 1 else [state]
-        return [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return [
+            tf.reshape(part if kept is None else _spread(part, kept, shape), shape)
+            for part, kept, shape in zip(parts, self._kept, self.shapes, strict=True)
+        ]
 
     def initial_state(self) -> State:
         """The state that changes nothing: the variables' present values."""
-        return State.of(np.concatenate([np.ravel(keras.ops.convert_to_numpy(v)) for v in self.variables]), self.scope)
+        flat = [np.ravel(keras.ops.convert_to_numpy(v)) for v in self.variables]
+        parts = [w if kept is None else w[kept] for w, kept in zip(flat, self._kept, strict=True)]
+        return State.of(np.concatenate(parts), self.scope, self.keep_zeros)
 
     def mapping(self, state: Any) -> list[tuple[Any, tf.Tensor]]:
         """Pairs for `keras.StatelessScope(state_mapping=…)`, under which the model runs with `state`."""
@@ -204,3 +229,8 @@ class FastWeights:
                 "Adapt again with a smaller inner_learning_rate."
             )
         return vector
+
+
+def _spread(kept_weights: tf.Tensor, places: np.ndarray, shape: tuple[int, ...]) -> tf.Tensor:
+    """Weights `(n,)` at their places in an otherwise empty vector."""
+    return tf.scatter_nd(places[:, None], kept_weights, [int(np.prod(shape))])

@@ -146,3 +146,32 @@ def attention_figure(weights: Any, source_tokens: Sequence[str], target_tokens: 
     figure.colorbar(image, ax=figure.axes, label="weight")
     figure.suptitle(title, parse_math=False)
     return figure
+
+
+def front_figure(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, title: str) -> Any:
+    """Two costs of each variant, and the front of those that no other beats in both.
+
+    Args:
+        points: name to `(x, y)`, less of either being better.
+        xlabel, ylabel, title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: no points.
+    """
+    from matplotlib.figure import Figure
+
+    if not points:
+        raise ValueError("front_figure needs at least one point, received none.")
+    front = [p for p in points.values() if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points.values())]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(*zip(*sorted(front), strict=True), drawstyle="steps-post", color="0.7", zorder=0)
+    for name, (x, y) in points.items():
+        axes.plot(x, y, marker="o", color="C0" if (x, y) in front else "C1")
+        axes.annotate(name, (x, y), textcoords="offset points", xytext=(5, 5), fontsize=8)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    return figure

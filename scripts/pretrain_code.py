@@ -21,7 +21,7 @@ ABOUT = {
     "origin": {
         "app": "code",
         "load": {},
-        "load_for_training": {"packages": PACKAGES, "min_functions": 60},
+        "load_for_training": {"packages": PACKAGES, "min_functions": 24},
         "preprocess": {"task": "body"},
     },
     "data": "Documented functions (signature and docstring in, body out) of the standard library of Python 3.11 and of "
@@ -35,7 +35,16 @@ ABOUT = {
 
 def recipe(seed: int) -> Recipe:
     """The sizes of one seed's training."""
-    return Recipe(seed=seed, options={"dropout": 0.1}, inner_learning_rate=0.15, new_tasks=True, judged_episodes=4)
+    return Recipe(
+        seed=seed,
+        options={"dropout": 0.1},
+        warm_steps=3000,
+        warm_dtype="mixed_bfloat16",
+        size_exponent=0.5,
+        inner_learning_rate=0.15,
+        new_tasks=True,
+        judged_episodes=4,
+    )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def pretrain(
         for part in (tasks, *recipe.halves(tasks))
     )
     report(f"warm start, {recipe.warm_steps} plain steps")
-    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None)
+    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None, recipe.warm_dtype)
     start = warm.model.get_weights()
     report(f"meta-training, {recipe.meta_steps} steps")
     learner = _meta(recipe, second, folder / "learner.keras", start)
@@ -119,12 +119,18 @@ def trained_in_parts(
 
 
 def _plain(
-    recipe: Recipe, episodes: tf.data.Dataset, path: Path, steps: int, rate: float, start: Sequence[np.ndarray] | None
+    recipe: Recipe,
+    episodes: tf.data.Dataset,
+    path: Path,
+    steps: int,
+    rate: float,
+    start: Sequence[np.ndarray] | None,
+    dtype: str = "float32",
 ) -> Training:
     examples, each = pooled_examples(episodes), math.ceil(steps / recipe.parts)
 
     def fresh() -> keras.Model:
-        model = _model(recipe)
+        model = _model(recipe, dtype)
         if start is not None:
             model.set_weights(start)
         model.compile(annealed_adam(rate, steps), metrics=[])
@@ -152,9 +158,9 @@ def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence
     return trained_in_parts(path, fresh, part, math.ceil(recipe.meta_steps / each))
 
 
-def _model(recipe: Recipe) -> MetaGPT:
+def _model(recipe: Recipe, dtype: str = "float32") -> MetaGPT:
     lengths = {"source_length": recipe.source_length, "target_length": recipe.target_length}
-    return MetaGPT.from_preset(recipe.size, **lengths, **recipe.options)
+    return MetaGPT.from_preset(recipe.size, **lengths, dtype=dtype, **recipe.options)
 
 
 def _judged(

@@ -21,6 +21,8 @@ class Recipe(Plan):
         twin_rate: peak rate of the twins' optimizer.
         inner_steps, inner_learning_rate, rate_speed, scope: of the inner loop, which learns a rate for each tensor and
             step.
+        size_exponent: of the warm start's draw of tasks, see `ArrayTasks.by_size`.
+        warm_dtype: policy of the warm start; `"mixed_bfloat16"` is the faster one where the processor has it.
         new_tasks: whether the meta-training has tasks that the warm start has not seen, every second one of all: a task
             that is known already has little to teach about adapting. The twins go on with all tasks.
         judged_steps: most steps a held-out task may take.
@@ -40,6 +42,8 @@ class Recipe(Plan):
     inner_learning_rate: float = 0.05
     rate_speed: float = 20.0
     scope: str = "all"
+    size_exponent: float = 0.0
+    warm_dtype: str = "float32"
     new_tasks: bool = False
     judged_steps: int = 5
     judged_episodes: int = 1
@@ -54,10 +58,9 @@ class Recipe(Plan):
 
     def halves(self, tasks: TextTasks) -> tuple[ArrayTasks, ArrayTasks]:
         """Tasks of the warm start and of the meta-training."""
-        if not self.new_tasks:
-            return tasks, tasks
         names = tasks.task_names
-        return tasks.only(names[::2]), tasks.only(names[1::2])
+        first, second = (names[::2], names[1::2]) if self.new_tasks else (names, names)
+        return tasks.only(first).by_size(self.size_exponent), tasks.only(second)
 
     def algorithm(self) -> MAML:
         """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""

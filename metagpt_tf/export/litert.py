@@ -5,16 +5,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
+from metagpt_tf.export.ballast import without_ballast
 from metagpt_tf.export.signatures import Exported, traced
+from metagpt_tf.export.weight_quantization import quantized_weights
 from metagpt_tf.files import written_aside
 from metagpt_tf.layers import shared_weight_layout
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.registry import closest
 
-FILE_IDENTIFIER = b"TFL3"
+# What the converter is told, and what is done to its file; see `export_litert`.
+QUANTIZATIONS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "float16": {"types": [tf.float16]},
+    "dynamic_int8": {"types": []},
+    "weight_int8": {"bits": 8},
+    "weight_int8_per_tensor": {"bits": 8, "per_channel": False},
+    "weight_int4": {"bits": 4},
+}
 
 
 def export_litert(
@@ -23,6 +32,8 @@ def export_litert(
     k_shot: int = 8,
     batch_size: int = 1,
     target: tf.TensorSpec | None = None,
+    quantization: str = "float32",
+    with_loss: bool = False,
 ) -> Path:
     """Write one `.tflite` file with the signatures `adapt` and `generate`, builtin operations only.
 
@@ -36,29 +47,45 @@ def export_litert(
         k_shot: K, examples in a support set.
         batch_size: prompts generated at once.
         target: as in `export_saved_model`.
+        quantization: how weights are stored. `"float32"`; `"float16"`; `"dynamic_int8"`, what the converter makes:
+            products with int8 constants, while weights that a task adapts stay float; `"weight_int8"`, `"weight_int4"`:
+            integers whatever reads them, made float32 when the file is loaded, one scale for each channel;
+            `"weight_int8_per_tensor"`: one scale for each matrix. A state stays float32 in all of them.
+        with_loss: add the signature `loss(x, y, state) -> loss`, of K examples, to measure a state where it is used.
 
     Returns:
         The path.
 
     Raises:
         TypeError: not a `MetaLearner`.
-        ValueError: sizes below 1, or an operation that has no builtin form (named in the message).
+        ValueError: sizes below 1, an unknown quantization, or an operation that has no builtin form (named in the
+            message).
         OSError: the path cannot be written; nothing half-written is left.
     """
     if not isinstance(learner, MetaLearner):
         raise TypeError(f"export_litert takes a MetaLearner (the file must adapt), received {type(learner).__name__}.")
     if k_shot < 1 or batch_size < 1:
         raise ValueError(f"k_shot and batch_size must be >= 1, received {k_shot} and {batch_size}.")
-    content = convert(Exported(learner), k_shot, batch_size, target)
+    content = convert(Exported(learner), k_shot, batch_size, target, quantization, with_loss)
     final = Path(path)
     with written_aside(final) as aside:
         aside.write_bytes(content)
     return final
 
 
-def convert(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorSpec | None = None) -> bytes:
+def convert(
+    exported: Exported,
+    k_shot: int,
+    batch_size: int,
+    target: tf.TensorSpec | None = None,
+    quantization: str = "float32",
+    with_loss: bool = False,
+) -> bytes:
     """The LiteRT file's content."""
-    signatures = litert_signatures(exported, k_shot, batch_size, target)
+    if quantization not in QUANTIZATIONS:
+        raise ValueError(f"Unknown quantization {quantization!r}. {closest(quantization, QUANTIZATIONS)}")
+    how = QUANTIZATIONS[quantization]
+    signatures = litert_signatures(exported, k_shot, batch_size, target, with_loss)
     # The converter freezes plain variables tracked by a module; the ones of a Keras model would stay variables and
     # fail.
     module = tf.Module()
@@ -70,16 +97,23 @@ def convert(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorS
             tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if "types" in how:
+            converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], how["types"]
         try:
-            return without_ballast(converter.convert())
+            content = without_ballast(converter.convert())
         except Exception as error:  # the converter's own exception type is private
             raise ValueError(
                 f"This model does not convert to LiteRT with builtin operations: {_first_line(error)}"
             ) from error
+    if "bits" in how:
+        return quantized_weights(content, [v.numpy() for v in exported.variables() if v.dtype == tf.float32], **how)
+    return content
 
 
-def litert_signatures(exported: Exported, k_shot: int, batch_size: int, target: tf.TensorSpec | None) -> dict[str, Any]:
-    """`adapt` and `generate` (or `predict`) with static shapes."""
+def litert_signatures(
+    exported: Exported, k_shot: int, batch_size: int, target: tf.TensorSpec | None, with_loss: bool = False
+) -> dict[str, Any]:
+    """`adapt` and `generate` (or `predict`), and `loss` if asked for, with static shapes."""
     state = tf.TensorSpec((exported.layout.size,), tf.float32, name="state")
     support_x, support_y = exported.input_spec(k_shot, "support_x"), exported.target_spec(k_shot, "support_y", target)
     functions = {
@@ -97,22 +131,14 @@ def litert_signatures(exported: Exported, k_shot: int, batch_size: int, target: 
         functions["predict"] = traced(
             lambda x, state: {"output": exported.predict(x, state)}, exported.input_spec(batch_size, "x"), state
         )
+    if with_loss:
+        functions["loss"] = traced(
+            lambda x, y, state: {"loss": exported.loss(x, y, state)},
+            exported.input_spec(k_shot, "x"),
+            exported.target_spec(k_shot, "y", target),
+            state,
+        )
     return functions
-
-
-def without_ballast(content: bytes) -> bytes:
-    """Drop what nobody reads of each inner tensor: its name, and its empty quantization. Signatures keep their names.
-
-    In a small file that is half of what is there beside the weights.
-    """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    for tensor in (tensor for subgraph in model.subgraphs for tensor in subgraph.tensors):
-        tensor.name = None
-        if tensor.quantization is not None and tensor.quantization.scale is None:
-            tensor.quantization = None
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
 
 
 def _first_line(error: Exception) -> str:

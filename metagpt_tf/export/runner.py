@@ -54,6 +54,10 @@ class LiteRTRunner:
         """The prediction of a model that generates no text."""
         return self._run("predict", x=x, state=state)["output"]
 
+    def loss(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> float:
+        """The loss of K examples with a state, of a file that was exported `with_loss`."""
+        return float(self._run("loss", x=x, y=y, state=state)["loss"])
+
     def _run(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
         if signature not in self._runners:
             raise ValueError(f"This file has no signature {signature!r}; it has {sorted(self._runners)}.")

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.meta.task import task_mean
 
 
 class Exported:
@@ -72,6 +73,11 @@ class Exported:
     def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The model's prediction for `x`."""
         return self.with_state(state, lambda: self.model(x, training=False))
+
+    def loss(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """The learner's loss `()` on `(x, y)` with a task's state: how well it fits."""
+        inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
+        return task_mean(self._learner().task_loss, y, self.with_state(state, lambda: self.model(inputs)))
 
     def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:
         """Spec of a model's single input with `rows` rows."""

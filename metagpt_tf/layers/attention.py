@@ -21,9 +21,10 @@ class MultiHeadAttention(keras.layers.Layer):
     `keras.layers.MultiHeadAttention`.
 
     Args:
-        num_heads: int, H; must divide the model width D, E = D / H.
+        num_heads: int, H.
         dropout: float in [0, 1), share of attention weights dropped in training; default 0.
         low_rank: int, rank of the adapters on the query and value projections; 0 (default) for none.
+        head_width: int, E, width of a head; `None` (default) means D / H, which H must then divide.
 
     Call arguments:
         query: `(B, T, D)` float.
@@ -39,8 +40,8 @@ class MultiHeadAttention(keras.layers.Layer):
         `(B, T, D)`; then, if asked for, the new cache and the weights `(B, H, T, S)`.
 
     Raises:
-        ValueError: D is not divisible by `num_heads`, inputs are not of rank 3, or a cache comes without a position or
-            with more than one step.
+        ValueError: D is not divisible by `num_heads` and no `head_width` is given, inputs are not of rank 3, or a cache
+            comes without a position or with more than one step.
 
     Example:
 
@@ -52,37 +53,49 @@ class MultiHeadAttention(keras.layers.Layer):
     Reference: Vaswani et al., 2017, "Attention Is All You Need", section 3.2.
     """
 
-    def __init__(self, num_heads: int, dropout: float = 0.0, low_rank: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_heads: int,
+        dropout: float = 0.0,
+        low_rank: int = 0,
+        head_width: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        check_at_least(self, 1, num_heads=num_heads)
+        check_at_least(self, 1, num_heads=num_heads, head_width=1 if head_width is None else head_width)
         check_at_least(self, 0, low_rank=low_rank)
         check_share(self, dropout=dropout)
         self.num_heads = num_heads
         self.dropout = dropout
         self.low_rank = low_rank
+        self.given_head_width = head_width
 
     def build(self, query_shape: tuple, value_shape: tuple | None = None) -> None:
         memory_shape = value_shape or query_shape
         check_rank(self, "query", query_shape, "(B, T, D)")
         check_rank(self, "value", memory_shape, "(B, S, D)")
         width = query_shape[-1]
-        if width % self.num_heads:
+        if self.given_head_width is None and width % self.num_heads:
             raise ValueError(
                 f"MultiHeadAttention: the width {width} of the input {query_shape} is not divisible by "
-                f"num_heads={self.num_heads}. Choose a number of heads that divides {width}."
+                f"num_heads={self.num_heads}. Choose a number of heads that divides {width}, or give head_width."
             )
-        self.width, self.head_width = width, width // self.num_heads
-        self.query_projection = _built(Projection(width, name="query", dtype=self.dtype_policy), query_shape)
-        self.key_projection = _built(Projection(width, name="key", dtype=self.dtype_policy), memory_shape)
-        self.value_projection = _built(Projection(width, name="value", dtype=self.dtype_policy), memory_shape)
-        self.output_projection = _built(Projection(width, name="output", dtype=self.dtype_policy), query_shape)
+        self.head_width = self.given_head_width or width // self.num_heads
+        self.inner_width = self.num_heads * self.head_width
+        self.query_projection = _built(self._projection("query", self.inner_width), query_shape)
+        self.key_projection = _built(self._projection("key", self.inner_width), memory_shape)
+        self.value_projection = _built(self._projection("value", self.inner_width), memory_shape)
+        self.output_projection = _built(self._projection("output", width), (*query_shape[:-1], self.inner_width))
         self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
         if self.low_rank:
             self.query_adapter = _built(self._adapter("query_adapter"), query_shape)
             self.value_adapter = _built(self._adapter("value_adapter"), memory_shape)
 
+    def _projection(self, name: str, units: int) -> Projection:
+        return Projection(units, name=name, dtype=self.dtype_policy)
+
     def _adapter(self, name: str) -> LowRankAdapter:
-        return LowRankAdapter(self.width, self.low_rank, name=name, dtype=self.dtype_policy)
+        return LowRankAdapter(self.inner_width, self.low_rank, name=name, dtype=self.dtype_policy)
 
     def call(
         self,
@@ -128,7 +141,7 @@ class MultiHeadAttention(keras.layers.Layer):
         weights = ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
         weights = ops.cast(weights, self.compute_dtype)
         mixed = ops.matmul(self.dropout_layer(weights, training=training), values)
-        merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.width))
+        merged = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, self.inner_width))
         return restore_axes(self.output_projection(merged), query), weights
 
     def _split_heads(self, flat: Any, length: Any) -> Any:
@@ -163,6 +176,7 @@ class MultiHeadAttention(keras.layers.Layer):
             "num_heads": self.num_heads,
             "dropout": self.dropout,
             "low_rank": self.low_rank,
+            "head_width": self.given_head_width,
         }
 
 

@@ -16,12 +16,13 @@ class Block(keras.layers.Layer):
     Subclass it for another kind of Transformer layer: make the sub-layers in `build`, join them in `call`.
 
     Args:
-        num_heads: int, H, a divisor of the width D.
+        num_heads: int, H, a divisor of the width D unless `head_width` is given.
         hidden_dim: int, width F of the feed-forward network.
         dropout: float in [0, 1), share dropped of attention weights and after each sub-layer; default 0.
         norm: `"pre"` (default) or `"post"` (the paper's).
         activation: `"relu"` (default) or `"gelu"`.
         low_rank: int, rank of the adapters in each attention; 0 (default) for none.
+        head_width: int, E, width of a head; `None` (default) means D / H.
 
     Raises:
         ValueError: a size below 1, a share outside [0, 1), or an unknown name.
@@ -35,6 +36,7 @@ class Block(keras.layers.Layer):
         norm: str = "pre",
         activation: str = "relu",
         low_rank: int = 0,
+        head_width: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -42,17 +44,20 @@ class Block(keras.layers.Layer):
         check_at_least(self, 0, low_rank=low_rank)
         check_share(self, dropout=dropout)
         self.num_heads, self.hidden_dim, self.dropout, self.low_rank = num_heads, hidden_dim, dropout, low_rank
+        self.head_width = head_width
         self.norm = check_choice(self, "norm", norm, NORMS)
         self.activation = check_choice(self, "activation", activation, ACTIVATIONS)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments above, as they go into the config and on to the layers of a stack."""
-        names = ("num_heads", "hidden_dim", "dropout", "norm", "activation", "low_rank")
+        names = ("num_heads", "hidden_dim", "dropout", "norm", "activation", "low_rank", "head_width")
         return {name: getattr(self, name) for name in names}
 
     def attention_layer(self, name: str) -> MultiHeadAttention:
         """A new attention as the arguments say."""
-        return MultiHeadAttention(self.num_heads, self.dropout, self.low_rank, name=name, dtype=self.dtype_policy)
+        return MultiHeadAttention(
+            self.num_heads, self.dropout, self.low_rank, self.head_width, name=name, dtype=self.dtype_policy
+        )
 
     def feed_forward_layer(self, name: str) -> FeedForward:
         """A new feed-forward network as the arguments say."""
@@ -71,7 +76,7 @@ class Stack(Block):
 
     Args:
         num_layers: int, number of layers.
-        num_heads, hidden_dim, dropout, norm, activation, low_rank: of every layer, see `Block`.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank, head_width: of every layer, see `Block`.
     """
 
     layer_class: type[Block]
@@ -85,9 +90,10 @@ class Stack(Block):
         norm: str = "pre",
         activation: str = "relu",
         low_rank: int = 0,
+        head_width: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_heads, hidden_dim, dropout, norm, activation, low_rank, **kwargs)
+        super().__init__(num_heads, hidden_dim, dropout, norm, activation, low_rank, head_width, **kwargs)
         check_at_least(self, 1, num_layers=num_layers)
         self.num_layers = num_layers
 

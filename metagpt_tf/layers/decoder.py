@@ -16,7 +16,7 @@ class DecoderLayer(Block):
     `y = g + FFN(LayerNorm(g))`. What makes it causal is the mask that is given to it.
 
     Args:
-        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank, head_width: as in `EncoderLayer`.
 
     Call arguments:
         x: `(B, T, D)` float, or one step `(B, 1, D)` when a cache is given.
@@ -99,7 +99,7 @@ class Decoder(Stack):
 
     Args:
         num_layers: int, number of layers.
-        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank, head_width: as in `EncoderLayer`.
 
     Call arguments:
         x, self_mask, cross_mask, position, training: as in `DecoderLayer`.

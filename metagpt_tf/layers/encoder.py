@@ -15,12 +15,13 @@ class EncoderLayer(Block):
     With `norm="pre"`: `h = x + Attention(LayerNorm(x))`, `y = h + FFN(LayerNorm(h))`.
 
     Args:
-        num_heads: int, H, a divisor of D.
+        num_heads: int, H, a divisor of D unless `head_width` is given.
         hidden_dim: int, width F of the feed-forward network.
         dropout: float in [0, 1), share dropped of attention weights and after each sub-layer; default 0.
         norm: `"pre"` (default) or `"post"` (the paper's).
         activation: `"relu"` (default) or `"gelu"`.
         low_rank: int, rank of the adapters in the attention; 0 (default) for none.
+        head_width: int, E, width of a head; `None` (default) means D / H.
 
     Call arguments:
         x: `(B, S, D)` float.
@@ -67,7 +68,7 @@ class Encoder(Stack):
 
     Args:
         num_layers: int, number of layers.
-        num_heads, hidden_dim, dropout, norm, activation, low_rank: as in `EncoderLayer`.
+        num_heads, hidden_dim, dropout, norm, activation, low_rank, head_width: as in `EncoderLayer`.
 
     Call arguments:
         x: `(B, S, D)` float.

@@ -25,6 +25,7 @@ class AdaptingModel(keras.Model):
         model: the model that tasks adapt.
         algorithm: name or object.
         task_parallelism: `"vectorized"` or `"sequential"`.
+        keep_zeros: whether pruned weights, zeros of matrices, stay zero.
 
     Raises:
         TypeError: not a `keras.Model`.
@@ -34,7 +35,12 @@ class AdaptingModel(keras.Model):
     task_loss: LossFunction
 
     def __init__(
-        self, model: keras.Model, algorithm: Any = "maml", task_parallelism: str = "vectorized", **kwargs: Any
+        self,
+        model: keras.Model,
+        algorithm: Any = "maml",
+        task_parallelism: str = "vectorized",
+        keep_zeros: bool = False,
+        **kwargs: Any,
     ) -> None:
         if not isinstance(model, keras.Model):
             raise TypeError(f"MetaLearner wraps a keras.Model, received {type(model).__name__}.")
@@ -43,6 +49,7 @@ class AdaptingModel(keras.Model):
         self.model = model
         self.algorithm = get_algorithm(algorithm)
         self.task_parallelism = check_form(task_parallelism)
+        self.keep_zeros = bool(keep_zeros)
         self._layout: FastWeights | None = None
         self._forget_graphs()
         self._build_if_model_is()
@@ -54,7 +61,7 @@ class AdaptingModel(keras.Model):
             self._build_algorithm()
 
     def _build_algorithm(self) -> None:
-        self._layout = FastWeights(self.model, self.algorithm.scope)
+        self._layout = FastWeights(self.model, self.algorithm.scope, self.keep_zeros)
         self._trainable_count = len(self.model.trainable_variables)
         self.algorithm.layer_indices = self._layout.layer_indices
         if self.algorithm.built:
@@ -79,7 +86,7 @@ class AdaptingModel(keras.Model):
 
     @property
     def layout(self) -> FastWeights:
-        """Which variables a task adapts, and their order in a state.
+        """Which variables a task adapts, and their order in a state; of pruned ones, which weights are left.
 
         Raises:
             ValueError: the model is not built, or layers were frozen or thawed since `compile`.
@@ -94,6 +101,9 @@ class AdaptingModel(keras.Model):
                 f"Model {self.model.name!r} had {self._trainable_count} trainable variables and now has "
                 f"{len(self.model.trainable_variables)}. Call compile again after freezing or thawing layers."
             )
+        if tf.executing_eagerly() and self._layout.pattern_now() != self._layout.pattern:
+            self._layout = FastWeights(self.model, self.algorithm.scope, self.keep_zeros)
+            self._forget_graphs()
         return self._layout
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -122,6 +132,7 @@ class AdaptingModel(keras.Model):
             check_steps("steps", steps)
         getattr(self.model, "check_data", lambda x, y: None)(x, y)
         self._build_for(x, y)
+        layout = self.layout  # first: it drops graphs that are out of date
         if steps not in self._adapt_functions:
 
             def run(x: Any, y: Any, multiplier: Any) -> Any:
@@ -130,7 +141,7 @@ class AdaptingModel(keras.Model):
             self._adapt_functions[steps] = tf.function(run, autograph=False, reduce_retracing=True)
         tensors = tf.nest.map_structure(tf.convert_to_tensor, (x, y))
         state = self._adapt_functions[steps](*tensors, tf.constant(rate_multiplier, tf.float32))
-        return State.of(self.layout.check(state), self.layout.scope)
+        return State.of(layout.check(state), layout.scope, layout.keep_zeros)
 
     def adapt_tensors(
         self, x: Any, y: Any, steps: int | None = None, rate_multiplier: Any = 1.0, rolled: bool = False
@@ -163,10 +174,11 @@ class AdaptingModel(keras.Model):
         Raises:
             ValueError: a state of another length, or with values that are not finite.
         """
-        values = self.layout.check(state)
+        layout = self.layout
+        values = layout.check(state)
         if self._predict_adapted is None:
-            self._predict_adapted = prediction_function(self.model, self.layout)
-        return AdaptedModel(self.model, self.layout, values, self._predict_adapted)
+            self._predict_adapted = prediction_function(self.model, layout)
+        return AdaptedModel(self.model, layout, values, self._predict_adapted)
 
     def _check_compiled(self) -> None:
         if not self.compiled:
@@ -205,6 +217,7 @@ class AdaptingModel(keras.Model):
             "model": serialize(self.model),
             "algorithm": serialize(self.algorithm),
             "task_parallelism": self.task_parallelism,
+            "keep_zeros": self.keep_zeros,
         }
 
     @classmethod

@@ -34,6 +34,8 @@ class MetaLearner(AdaptingModel):
         model: the model to meta-train, built or not. Weights that are not trainable stay as they are.
         algorithm: name or object (`MAML`, `FOMAML`, `Reptile`, `MetaSGD`, `ANIL`, `CAVIA`).
         task_parallelism: `"vectorized"` (all tasks of a meta-batch at once) or `"sequential"` (memory of one task).
+        keep_zeros: take exact zeros of matrices (kernels, embeddings) for pruned weights: they stay zero in both loops,
+            and a state holds the others only. See `metagpt_tf.compression.prune`.
         rematerialize: in second order, recompute each inner step in the outer backward pass instead of keeping its
             activations: the memory of one step instead of n, for about one more evaluation of each step.
 
@@ -66,9 +68,10 @@ class MetaLearner(AdaptingModel):
         algorithm: Any = "maml",
         task_parallelism: str = "vectorized",
         rematerialize: bool = False,
+        keep_zeros: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(model, algorithm, task_parallelism, **kwargs)
+        super().__init__(model, algorithm, task_parallelism, keep_zeros, **kwargs)
         self.rematerialize = rematerialize
         self._learner_metrics = LearnerMetrics(None)
 

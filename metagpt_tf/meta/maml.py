@@ -127,7 +127,7 @@ class MAML(Algorithm):
             return super().rates(carry, gradients)
         rates = tf.exp(self.rate_speed * tf.convert_to_tensor(self.log_rate))
         if str(self.learn_rate).endswith("per_step"):
-            rates = tf.gather(rates, tf.minimum(carry.index, max(self.inner_steps, 1) - 1))
+            rates = tf.gather(rates, tf.minimum(carry.index, self.log_rate.shape[0] - 1))
         return tf.unstack(tf.broadcast_to(rates, [len(gradients)]))
 
     # ---------------------------------------------------------------- the outer loop

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from metagpt_tf.kept_zeros import is_prunable
 from metagpt_tf.meta.algorithm import Algorithm
 from metagpt_tf.meta.episodes import Fields
 from metagpt_tf.meta.inner import Weights
@@ -90,8 +91,14 @@ def outer_step(learner: Any, gradients: Weights) -> None:
         gradients: one for each of `learner.trainable_variables`.
     """
     algorithm, layout = learner.algorithm, learner.layout
-    changed = algorithm.outer_gradients(layout.select(gradients))
-    learner.optimizer.apply(layout.merge(gradients, changed), learner.trainable_variables)
+    changed = list(gradients)
+    for index, gradient in zip(layout.indices, algorithm.outer_gradients(layout.select(gradients)), strict=True):
+        changed[index] = gradient
+    pruned = [v for v in learner.model.trainable_variables if learner.keep_zeros and is_prunable(v)]
+    kept = [tf.not_equal(v.value, tf.zeros([], v.dtype)) for v in pruned]
+    learner.optimizer.apply(changed, learner.trainable_variables)
+    for variable, mask in zip(pruned, kept, strict=True):  # whatever the optimizer remembers of them
+        variable.assign(tf.where(mask, variable.value, tf.zeros([], variable.dtype)))
     algorithm.end_outer_step()
 
 

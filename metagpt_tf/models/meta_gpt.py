@@ -25,7 +25,7 @@ from metagpt_tf.presets import Preset, find_preset, save_preset
 
 CONFIG = (
     *("source_length", "target_length", "dim", "num_heads", "num_layers", "hidden_dim", "dropout", "norm"),
-    *("activation", "positions", "tie_embeddings", "low_rank", "context_tokens"),
+    *("activation", "positions", "tie_embeddings", "low_rank", "context_tokens", "head_width"),
 )
 
 
@@ -41,7 +41,7 @@ class MetaGPT(Generating, TeacherForced):
         source_length: int, longest source in tokens, end mark included; default 128.
         target_length: int, longest target in tokens, end mark included; default 128.
         dim: int, model width D; default 128.
-        num_heads: int, attention heads H, a divisor of D; default 4.
+        num_heads: int, attention heads H, a divisor of D unless `head_width` is given; default 4.
         num_layers: int, layers of the encoder, and of the decoder; default 2.
         hidden_dim: int, feed-forward width; `None` (default) means 4 D.
         dropout: float in [0, 1), share dropped; default 0.
@@ -51,6 +51,7 @@ class MetaGPT(Generating, TeacherForced):
         tie_embeddings: bool, one matrix for input tokens and output scores; default True.
         low_rank: int, rank of the adapters in each attention, scope `"low_rank"`; default 4, 0 for none.
         context_tokens: int, context vectors beside the source, scope `"context"`; default 4, 0 for none.
+        head_width: int, E, width of a head; `None` (default) means D / H. A model that lost heads keeps theirs.
 
     Call arguments:
         inputs: `(source (B, S) int32, decoder_input (B, T) int32)`, the second being the target shifted right
@@ -89,6 +90,7 @@ class MetaGPT(Generating, TeacherForced):
         tie_embeddings: bool = True,
         low_rank: int = 4,
         context_tokens: int = 4,
+        head_width: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -98,9 +100,10 @@ class MetaGPT(Generating, TeacherForced):
         self.hidden_dim = 4 * dim if hidden_dim is None else hidden_dim
         self.dropout, self.norm, self.activation, self.positions = dropout, norm, activation, positions
         self.tie_embeddings, self.low_rank, self.context_tokens = tie_embeddings, low_rank, context_tokens
+        self.head_width = head_width
         self._check_sizes()
 
-        stack = (num_layers, num_heads, self.hidden_dim, dropout, norm, activation, low_rank)
+        stack = (num_layers, num_heads, self.hidden_dim, dropout, norm, activation, low_rank, head_width)
         longest = max(source_length, target_length)
         vocabulary_size = self.tokenizer.vocabulary_size
         self.embedding = TokenAndPositionEmbedding(
@@ -201,7 +204,7 @@ class MetaGPT(Generating, TeacherForced):
     def start_cache(self, source: Any, batch_size: Any, max_length: int) -> Any:
         """What `decode_step` carries: projected memory, its mask, and room for `max_length` keys and values."""
         memory, memory_mask = self.encode(source)
-        shape = (batch_size, self.num_heads, max_length, self.dim // self.num_heads)
+        shape = (batch_size, self.num_heads, max_length, self.head_width or self.dim // self.num_heads)
         empty = ops.zeros(shape, self.compute_dtype)
         return self.decoder.project_memory(memory), memory_mask, [(empty, empty)] * self.num_layers
 

@@ -58,7 +58,7 @@ class TextGenerator:
         self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...], jit_compile: bool
     ) -> Any:
         """The compiled decode loop; tf.function keeps one graph for each shape of the source."""
-        key = (fast.scope if fast else None, length, _identity(sampler), stop, jit_compile)
+        key = (*_place(fast), length, _identity(sampler), stop, jit_compile)
         if key not in self._compiled:
             stops = self._stop_ids(stop)
 
@@ -97,7 +97,7 @@ class TextGenerator:
 
     def _streaming_functions(self, fast: FastWeights | None) -> tuple[Any, Any]:
         """The compiled start and step of a stream. The state travels in the cache, so one graph serves every state."""
-        key = ("stream", fast.scope if fast else None)
+        key = ("stream", *_place(fast))
         if key not in self._compiled:
 
             def scoped(state: Any) -> keras.StatelessScope:
@@ -154,7 +154,7 @@ class TextGenerator:
                 f"The state of shape {np.shape(state)} does not say which scope it belongs to. Pass scope=…; the "
                 f"states of this model's scopes have lengths {sizes}."
             )
-        return FastWeights(self.model, scope)
+        return FastWeights(self.model, scope, getattr(state, "keep_zeros", False))
 
     def _stops(self, stop: str | Sequence[str]) -> tuple[str, ...]:
         stops = (stop,) if isinstance(stop, str) else tuple(stop)
@@ -215,3 +215,8 @@ def pieces(tokenizer: Any, ids: Iterator[int], stop: Sequence[str]) -> Iterator[
 def _rest(text: str, shown: int) -> Iterator[str]:
     if len(text) > shown:
         yield text[shown:]
+
+
+def _place(fast: FastWeights | None) -> tuple[Any, ...]:
+    """What a compiled loop knows of the weights that a state stands for."""
+    return (fast.scope, fast.pattern) if fast else (None, 0)

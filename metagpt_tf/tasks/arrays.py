@@ -49,8 +49,8 @@ class _Rows:
 class ArrayTasks(TaskDistribution):
     """A finite family: each task a pair of arrays whose rows are its examples.
 
-    Use it for any data that fits in memory. An episode draws a task uniformly, then K + Q distinct rows of it uniformly
-    without replacement; no row is in both support and query.
+    Use it for any data that fits in memory. An episode draws a task uniformly (see `by_size`), then K + Q distinct rows
+    of it uniformly without replacement; no row is in both support and query.
 
     Args:
         tasks: split -> task name -> `(x, y)`, arrays `(n, …)`; x and y may be nested structures. Tasks may differ in n,
@@ -79,6 +79,7 @@ class ArrayTasks(TaskDistribution):
             check_split(name)
         _check_disjoint(tasks)
         self.on_small = on_small
+        self.size_exponent = 0.0
         self._rows = {split: _Rows(tasks[split]) for split in SPLITS if tasks.get(split)}
         if not self._rows:
             raise ValueError("Received no task. Expected {'meta_train': {task_name: (x, y), …}, …}.")
@@ -126,6 +127,33 @@ class ArrayTasks(TaskDistribution):
         restricted._rows = {**self._rows, self.split_name: self._rows[self.split_name].only(set(names))}
         return restricted
 
+    def by_size(self, exponent: float) -> "ArrayTasks":
+        """The same distribution, which draws a task of n rows with probability in proportion to n to the `exponent`.
+
+        Between 0 (uniform, the default) and 1 (each row equally often) large tasks come often and small ones are not
+        forgotten: the temperature sampling of multilingual models, 1 / T = exponent (Arivazhagan et al. 2019,
+        arXiv:1907.05019).
+
+        Args:
+            exponent: at least 0.
+
+        Raises:
+            ValueError: a negative exponent.
+
+        Example:
+
+        >>> import numpy as np
+        >>> rows = np.zeros([9, 1]), np.zeros([9, 1])
+        >>> tasks = ArrayTasks({"meta_train": {"large": rows, "small": tuple(column[:3] for column in rows)}})
+        >>> tasks.by_size(0.5).size_exponent
+        0.5
+        """
+        if not exponent >= 0:
+            raise ValueError(f"by_size() takes an exponent of at least 0, received {exponent!r}.")
+        weighted = copy.copy(self)
+        weighted.size_exponent = float(exponent)
+        return weighted
+
     def check(self, k_shot: int, n_query: int) -> None:
         """Raise unless the split has tasks with at least K + Q rows (all of them, unless `on_small="drop"`)."""
         super().check(k_shot, n_query)
@@ -137,8 +165,8 @@ class ArrayTasks(TaskDistribution):
         rows = self._rows[self.split_name]
         candidates = self._large_enough(k_shot + n_query)
         task_seed, row_seed = tf.unstack(tf.random.split(tf.cast(seed, tf.int32), 2))
-        drawn = tf.random.stateless_uniform([], task_seed, 0, len(candidates), tf.int32)
         sizes = tf.constant([rows.sizes[task] for task in candidates], tf.int32)
+        drawn = _draw_task(sizes, task_seed, self.size_exponent)
         starts = tf.constant([rows.starts[task] for task in candidates], tf.int32)
         return _draw(rows.columns, starts[drawn], sizes[drawn], row_seed, k_shot, n_query)
 
@@ -198,6 +226,14 @@ class ArrayTasks(TaskDistribution):
             small = {name: size for name, size in zip(rows.names, rows.sizes, strict=True) if size < needed}
             raise ValueError(_too_small(small, needed))
         return candidates
+
+
+def _draw_task(sizes: tf.Tensor, seed: tf.Tensor, exponent: float) -> tf.Tensor:
+    """The place of a task, uniformly or in proportion to its size to the exponent."""
+    if not exponent:
+        return tf.random.stateless_uniform([], seed, 0, len(sizes), tf.int32)
+    logits = exponent * tf.math.log(tf.cast(sizes, tf.float32))
+    return tf.random.stateless_categorical(logits[None], 1, seed, tf.int32)[0, 0]
 
 
 def _draw(columns: Any, start: Any, size: Any, seed: tf.Tensor, k_shot: int, n_query: int) -> Episode:

@@ -8,7 +8,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.export import LiteRTRunner, export_litert
-from metagpt_tf.export.litert import without_ballast
+from metagpt_tf.export.ballast import without_ballast
 from metagpt_tf.meta import CAVIA, MetaLearner, MetaSGD
 
 from .conftest import LENGTH, K, small_learner, small_model, support

@@ -1,0 +1,28 @@
+"""Smaller models that still learn: pruning, quantization, clustering, distillation, and what each costs after K steps.
+
+tfmot's engines work on Keras 3 variables here. Every report says what is left of the ability to adapt.
+"""
+
+from metagpt_tf.compression.clustering import WeightClustering, cluster
+from metagpt_tf.compression.distillation import distill
+from metagpt_tf.compression.importance import importance
+from metagpt_tf.compression.pruning import KeepZeros, MagnitudePruning, prune
+from metagpt_tf.compression.recipes import CompressionRecipe
+from metagpt_tf.compression.report import CompressionReport, compression_report
+from metagpt_tf.compression.structured import shrink
+from metagpt_tf.kept_zeros import sparsity
+
+__all__ = [
+    "CompressionRecipe",
+    "CompressionReport",
+    "KeepZeros",
+    "MagnitudePruning",
+    "WeightClustering",
+    "cluster",
+    "compression_report",
+    "distill",
+    "importance",
+    "prune",
+    "shrink",
+    "sparsity",
+]

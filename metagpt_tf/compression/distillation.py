@@ -1,0 +1,190 @@
+"""Distillation: a small model learns from a large one; a small learner from a large one that has adapted.
+
+Axes: Q query, V classes or vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from metagpt_tf.compression.copies import copy_of
+from metagpt_tf.compression.pruning import training_data
+from metagpt_tf.fast_weights import FastWeights
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.meta.episodes import as_episode
+from metagpt_tf.meta.outer import TaskResult, run_task
+from metagpt_tf.meta.task import TaskModel
+
+
+def distill(
+    teacher: Any,
+    student: Any,
+    data: tf.data.Dataset,
+    steps: int | None = None,
+    temperature: float = 2.0,
+    weight: float = 0.5,
+    losses: Any = None,
+    optimizer: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: Any = 0,
+) -> Any:
+    """A copy of the student that has learned from the teacher.
+
+    Of two learners: `(1 − w) L_query + w T² KL(softmax(t / T) ‖ softmax(s / T))`, with t the query logits of the
+    teacher *adapted to the task* and s those of the student after its own inner steps, so that it learns to adapt as
+    the teacher does. Of two models: `keras.distillation.Distiller`.
+
+    Args:
+        teacher: a compiled `MetaLearner`, or a built model; it stays as it is.
+        student: likewise, of as many outputs; compiled. It stays as it is.
+        data: episodes for learners, batches `(x, y)` for models.
+        steps: training steps; `None` for one pass through finite data.
+        temperature: T, above 0.
+        weight: w in [0, 1], share of the teacher's word.
+        losses: for models, `keras.distillation` losses in place of `LogitsDistillation(temperature)`, such as
+            `FeatureDistillation`; for learners `None`.
+        optimizer: for this training; `None` for a fresh one like the student's.
+        callbacks: more callbacks of `fit`.
+        verbose: as in `fit`.
+
+    Returns:
+        The trained copy of the student, a model or a learner as the student is.
+
+    Raises:
+        TypeError: a learner and a model.
+        ValueError: temperature or weight out of range, losses for learners, not compiled.
+
+    Reference: Hinton, Vinyals & Dean, 2015, "Distilling the Knowledge in a Neural Network".
+    """
+    if isinstance(teacher, MetaLearner) != isinstance(student, MetaLearner):
+        names = " and ".join(type(part).__name__ for part in (teacher, student))
+        raise TypeError(f"Teacher and student must both be a MetaLearner, or both a model; received {names}.")
+    if not temperature > 0 or not 0 <= weight <= 1:
+        raise ValueError(f"Expected temperature > 0 and weight in [0, 1], received {temperature!r} and {weight!r}.")
+    data, _ = training_data(data, steps)
+    options = {"verbose": verbose, "callbacks": list(callbacks), "shuffle": False}
+    copied = copy_of(student, optimizer)
+    if not isinstance(student, MetaLearner):
+        _distill_model(teacher, copied, data, losses or _logits(temperature), weight, options)
+        return copied
+    if losses is not None:
+        raise ValueError("losses are for two models; two learners compare their logits.")
+    pupil = DistillingLearner(copied.model, teacher, copied.algorithm, temperature, weight, copied.task_parallelism)
+    pupil.keep_zeros = copied.keep_zeros
+    pupil.compile(copied.optimizer, copied.task_loss)
+    pupil.fit(data, **options)
+    return copied
+
+
+def _logits(temperature: float) -> Any:
+    return keras.distillation.LogitsDistillation(temperature=temperature)
+
+
+def _distill_model(teacher: Any, student: Any, data: Any, losses: Any, weight: float, options: dict[str, Any]) -> None:
+    trainable = teacher.trainable
+    distiller = keras.distillation.Distiller(teacher, student, losses, student_loss_weight=1.0 - weight)
+    if hasattr(student, "training_inputs"):
+        data = data.map(lambda x, y: (student.training_inputs(x, y), y))
+    try:
+        distiller.compile(student.optimizer, loss=student.loss)
+        distiller.fit(data, **options)
+    finally:
+        teacher.trainable = trainable  # the Distiller freezes it for good
+
+
+class DistillingLearner(MetaLearner):
+    """A learner whose query loss also asks how a teacher, adapted to the same task, would answer; see `distill`.
+
+    Args:
+        model: the student's.
+        teacher: a compiled `MetaLearner`; its outputs are logits over as many classes.
+        algorithm: the student's.
+        temperature: T.
+        weight: w, share of the teacher's word.
+        task_parallelism: as in `MetaLearner`.
+    """
+
+    teacher: MetaLearner
+
+    def __init__(
+        self,
+        model: keras.Model,
+        teacher: MetaLearner,
+        algorithm: Any,
+        temperature: float = 2.0,
+        weight: float = 0.5,
+        task_parallelism: str = "vectorized",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, algorithm, task_parallelism, **kwargs)
+        object.__setattr__(self, "teacher", teacher)  # past Keras, which would take the teacher's weights for ours
+        self.temperature, self.weight = temperature, weight
+
+    def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
+        if not training:
+            return super()._run_task(weights, episode, training)
+        fields = as_episode(episode)
+        logits = adapted_logits(self.teacher, fields)
+        given = (self.model, self.task_loss, self.layout, weights[: self._trainable_count], training)
+        task = _TaughtTask(*given, fields.query_x, logits, self.temperature, self.weight)
+        with self._algorithm_scope(weights):
+            return run_task(task, self.algorithm, fields, bool(self._learner_metrics.given))
+
+
+class _TaughtTask(TaskModel):
+    """A task whose query loss is partly the teacher's."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: Any,
+        layout: FastWeights,
+        trainable: Sequence[Any],
+        training: bool,
+        query_x: Any,
+        logits: tf.Tensor,
+        temperature: float,
+        weight: float,
+    ) -> None:
+        super().__init__(model, loss, layout, trainable, training)
+        self._query = tf.nest.flatten(query_x)[0]
+        self._logits, self._temperature, self._weight = logits, temperature, weight
+
+    def evaluate(self, fast: Any, x: Any, y: Any) -> tuple[tf.Tensor, Any]:
+        loss, outputs = super().evaluate(fast, x, y)
+        if tf.nest.flatten(x)[0] is not self._query:  # the support set: no teacher there
+            return loss, outputs
+        padding = getattr(self.loss, "pad_id", None)
+        mask = None if padding is None else tf.not_equal(y, padding)
+        told = soft_loss(self._logits, outputs, self._temperature, mask)
+        return (1.0 - self._weight) * loss + self._weight * told, outputs
+
+
+def adapted_logits(teacher: MetaLearner, episode: Any) -> tf.Tensor:
+    """What the teacher answers to the query set `(Q, …, V)` once it has adapted to the support set."""
+    trainable = [tf.convert_to_tensor(v.value) for v in teacher.trainable_variables]
+    task = TaskModel(teacher.model, teacher.task_loss, teacher.layout, trainable[: teacher._trainable_count])
+    with teacher._algorithm_scope(trainable):
+        support = task.loss_on(episode.support_x, episode.support_y)
+        start = teacher.algorithm.start(teacher.layout.select(task.trainable), support)
+        fast = teacher.algorithm.adapt(start, support).fast
+    return tf.stop_gradient(task.evaluate(fast, episode.query_x, episode.query_y)[1])
+
+
+def soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float, mask: Any = None) -> tf.Tensor:
+    """`T² · mean KL(softmax(t / T) ‖ softmax(s / T))` over all positions `()` float32.
+
+    Args:
+        teacher, student: logits `(…, V)`.
+        temperature: T.
+        mask: `(…)`, positions that count; `None` for all.
+    """
+    teacher, student = (tf.cast(logits, tf.float32) / temperature for logits in (teacher, student))
+    shares = tf.nn.softmax(teacher)
+    divergence = tf.reduce_sum(shares * (tf.nn.log_softmax(teacher) - tf.nn.log_softmax(student)), axis=-1)
+    if mask is not None:
+        counts = tf.cast(mask, tf.float32)
+        return temperature**2 * tf.reduce_sum(divergence * counts) / tf.maximum(tf.reduce_sum(counts), 1.0)
+    return temperature**2 * tf.reduce_mean(divergence)

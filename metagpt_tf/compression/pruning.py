@@ -1,0 +1,281 @@
+"""Pruning by magnitude while a model trains, plainly or by meta-learning, and keeping what was pruned."""
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from metagpt_tf.compression import schedules
+from metagpt_tf.compression._tfmot import Pruning
+from metagpt_tf.compression.copies import copy_of
+from metagpt_tf.kept_zeros import is_prunable, sparsity
+
+
+def trained_model(model: keras.Model) -> keras.Model:
+    """The model that a learner trains, or the model itself."""
+    return getattr(model, "model", model)
+
+
+def prunable_variables(model: keras.Model, policy: Mapping[str, Any] | None = None) -> list[tuple[Any, Any]]:
+    """Matrices to prune, each with what the policy says of it.
+
+    Args:
+        model: a built model, or a learner round one.
+        policy: regular expression over weight paths to a sparsity, a schedule, or `None` for "leave it"; the first that
+            is found in a path counts, and a matrix that none is found in stays as it is. `None`: all matrices.
+
+    Raises:
+        ValueError: not built, or nothing to prune (with the paths there are).
+    """
+    variables = [v for v in trained_model(model).trainable_variables if is_prunable(v)]
+    rules = {".": True} if policy is None else policy
+    chosen = []
+    for variable in variables:
+        rule = next((rules[pattern] for pattern in rules if re.search(pattern, variable.path)), None)
+        if rule is not None:
+            chosen.append((variable, rule))
+    if not chosen:
+        paths = ", ".join(v.path for v in variables[:4]) or "no matrices: is it built?"
+        raise ValueError(f"There is nothing to prune in model {model.name!r} by {policy}. Its matrices: {paths}")
+    return chosen
+
+
+def prune(
+    subject: Any,
+    data: tf.data.Dataset,
+    schedule: Any = 0.8,
+    steps: int | None = None,
+    optimizer: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: Any = 0,
+    **options: Any,
+) -> Any:
+    """A pruned copy of a model or a learner, trained while it loses its smallest weights.
+
+    Args:
+        subject: a built and compiled `MetaLearner` or model; it stays as it is.
+        data: what its `fit` takes: episodes, or batches `(x, y)`.
+        schedule: the sparsity to reach (after 60 % of the steps), or a tfmot schedule.
+        steps: training steps; `None` for one pass through finite data.
+        optimizer: for this training; `None` for a fresh one like the subject's.
+        callbacks: more callbacks of `fit`, e.g. `keras.callbacks.BackupAndRestore`.
+        verbose: as in `fit`.
+        **options: of `MagnitudePruning`.
+
+    Returns:
+        The copy. A learner's has `keep_zeros=True`: its zeros hold in both loops, and in what is exported of it.
+
+    Raises:
+        ValueError: not built or compiled, endless data without steps, or what `MagnitudePruning` refuses.
+
+    Example:
+
+    >>> from metagpt_tf.meta import MetaLearner
+    >>> from metagpt_tf.tasks import Sinusoid
+    >>> learner = MetaLearner(keras.Sequential([keras.Input((1,)), keras.layers.Dense(20), keras.layers.Dense(1)]))
+    >>> learner.compile("adam", "mse")
+    >>> episodes = Sinusoid().as_dataset(4, k_shot=5, n_query=5, num_batches=5)
+    >>> sparsity(prune(learner, episodes, 0.5).model)
+    0.5
+    """
+    data, count = training_data(data, steps)
+    copied = copy_of(subject, optimizer, keep_zeros=True)
+    pruning = MagnitudePruning(schedules.get(schedule, count), **options)
+    copied.fit(data, shuffle=False, verbose=verbose, callbacks=[pruning, *callbacks])
+    return copied
+
+
+def training_data(data: tf.data.Dataset, steps: int | None) -> tuple[tf.data.Dataset, int]:
+    """Data for so many steps, repeated if they are fewer, and the number of steps.
+
+    Raises:
+        ValueError: `steps` is `None` and the data are endless or of unknown length.
+    """
+    if steps is not None:
+        return data.repeat().take(steps), steps
+    count = int(data.cardinality())
+    if count < 0:
+        raise ValueError("The data are endless, or of unknown length: say how long to train, steps=….")
+    return data, count
+
+
+class MagnitudePruning(keras.callbacks.Callback):
+    """Sets the smallest weights to zero while `fit` runs, of a model or of a `MetaLearner`.
+
+    At the steps of its schedule tfmot's engine makes the mask `m = [|w| ≥ t]`, t such that the share of zeros is the
+    schedule's, and before and after every step `w ← m w`: what is zero stays zero (in tfmot one step may wake it).
+    With `MetaLearner(..., keep_zeros=True)` the inner loop sees the same zeros. The step is the optimizer's, so a
+    training that goes on (`BackupAndRestore`) goes on in the schedule as well.
+
+    Args:
+        schedule: a sparsity in (0, 1), or a tfmot schedule (`schedules.get`).
+        policy: regular expression over weight paths to a sparsity, a schedule or `None`; see `prunable_variables`.
+        block_size: `(height, width)` of the blocks that are zero together, for matrices.
+        block_pooling: `"AVG"` or `"MAX"`, what of a block is compared.
+        m_by_n: `(2, 4)`: two of four neighbours along the input axis are zero, from the first step on; the schedule
+            does not count then.
+        log_dir: directory for TensorBoard summaries of each epoch's sparsity; `None` for none.
+
+    Logs: `sparsity`, share of zeros in the model's matrices, each epoch.
+
+    Raises:
+        ValueError: in `fit`: nothing to prune, a matrix that blocks or groups do not fit, or `steps_per_execution` that
+            steps over the schedule.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((4, 8), "float32"), np.ones((4, 4), "float32")
+    >>> history = model.fit(x, y, verbose=0, callbacks=[MagnitudePruning(0.75)])
+    >>> history.history["sparsity"]
+    [0.75]
+
+    Reference: Zhu & Gupta, 2017, "To Prune, or Not to Prune"; engine of the TensorFlow Model Optimization Toolkit.
+    """
+
+    def __init__(
+        self,
+        schedule: Any = 0.5,
+        policy: Mapping[str, Any] | None = None,
+        block_size: tuple[int, int] = (1, 1),
+        block_pooling: str = "AVG",
+        m_by_n: tuple[int, int] | None = None,
+        log_dir: str | os.PathLike | None = None,
+    ) -> None:
+        super().__init__()
+        self.schedule = schedules.get(schedule)
+        self.policy = policy
+        self.block_size, self.block_pooling, self.m_by_n = tuple(block_size), block_pooling, m_by_n
+        self.log_dir = log_dir
+        self._engines: list[_Engine] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        groups: dict[int, tuple[Any, list[Any]]] = {}
+        for variable, rule in prunable_variables(self.model, self.policy):
+            schedule = self.schedule if rule is True else schedules.get(rule)
+            groups.setdefault(id(rule), (schedule, []))[1].append(variable)
+        step = self._step()
+        self._engines = [_Engine(variables, schedule, step, self) for schedule, variables in groups.values()]
+        self._check_execution()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        for engine in self._engines:
+            engine.update(self._step())
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for engine in self._engines:
+            engine.apply()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        share = sparsity(trained_model(self.model))
+        if logs is not None:
+            logs["sparsity"] = share
+        if self.log_dir is not None:
+            with tf.summary.create_file_writer(str(self.log_dir)).as_default(step=epoch):
+                tf.summary.scalar("sparsity", share)
+                for variable in (v for engine in self._engines for v in engine.variables):
+                    tf.summary.scalar(f"{variable.path}/sparsity", _share_of_zeros(variable))
+
+    def _step(self) -> int:
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _check_execution(self) -> None:
+        stride = getattr(self.model, "steps_per_execution", 1)
+        frequencies = [engine.frequency for engine in self._engines]
+        if any(frequency % stride for frequency in frequencies):
+            raise ValueError(
+                f"Masks are updated every {frequencies} steps, but steps_per_execution={stride} steps over them. "
+                "Give the schedule a frequency that is a multiple of it."
+            )
+
+
+class _Engine:
+    """tfmot's engine over variables that share a schedule."""
+
+    def __init__(self, variables: list[Any], schedule: Any, step: int, options: MagnitudePruning) -> None:
+        self.variables, self.frequency = variables, schedule.frequency
+        self._by_groups = options.m_by_n is not None
+        self._step = tf.Variable(step, dtype=tf.int64, trainable=False)
+        begun = step > schedule.begin_step
+        # A training that goes on has pruned weights already; before that, a zero is only a first value.
+        masks = [tf.cast(v.value != 0, v.dtype) if begun else tf.ones_like(v.value) for v in variables]
+        rows = [
+            (v.value, tf.Variable(m, trainable=False), tf.Variable(0.0, trainable=False, dtype=v.dtype))
+            for v, m in zip(variables, masks, strict=True)
+        ]
+        for variable in variables:
+            _check_groups(variable, options)
+        self._pruning = Pruning(
+            lambda: self._step, rows, schedule, options.block_size, options.block_pooling, options.m_by_n
+        )
+        self._update = tf.function(self._update_masks, autograph=False)
+        self._apply = tf.function(self._apply_masks, autograph=False)
+        self._grouped = begun
+
+    def update(self, step: int) -> None:
+        """New masks if the schedule says so, and `w ← m w`: the step that follows knows of them."""
+        if self._by_groups:  # tfmot makes these masks in its step 1 only
+            self._step.assign(2 if self._grouped else 1)
+            self._grouped = True
+        else:
+            self._step.assign(step)
+        self._update()
+
+    def apply(self) -> None:
+        """`w ← m w`."""
+        self._apply()
+
+    def _update_masks(self) -> None:
+        with tf.control_dependencies([self._pruning.conditional_mask_update()]):
+            self._pruning.weight_mask_op()
+
+    def _apply_masks(self) -> None:
+        self._pruning.weight_mask_op()
+
+
+class KeepZeros(keras.callbacks.Callback):
+    """Keeps the zeros that a pruned model begins `fit` with: plain fine-tuning of what `prune` returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.layers[0].kernel.assign([[0.0], [1.0]])
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    >>> _ = model.fit(x, y, verbose=0, callbacks=[KeepZeros()])
+    >>> model.layers[0].kernel.numpy()[0].item()
+    0.0
+    """
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        variables = [v for v, _ in prunable_variables(self.model)]
+        self._masks = [(v, tf.cast(v.value != 0, v.dtype)) for v in variables]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for variable, mask in self._masks:
+            variable.assign(variable.value * mask)
+
+
+def _check_groups(variable: Any, options: MagnitudePruning) -> None:
+    blocks = [math.ceil(size / block) for size, block in zip(variable.shape, options.block_size, strict=False)]
+    if options.block_size != (1, 1) and (len(variable.shape) != 2 or 1 in blocks):
+        raise ValueError(
+            f"block_size={options.block_size} needs two blocks each way at least; {variable.path} has "
+            f"shape {tuple(variable.shape)}. Leave it by `policy`."
+        )
+    if options.m_by_n is not None and variable.shape[0] % options.m_by_n[1]:
+        raise ValueError(
+            f"m_by_n={options.m_by_n} takes groups of {options.m_by_n[1]} along the input axis; {variable.path} has "
+            f"shape {variable.shape}. Leave it by `policy`."
+        )
+
+
+def _share_of_zeros(variable: Any) -> tf.Tensor:
+    return tf.reduce_mean(tf.cast(tf.equal(variable.value, 0), tf.float32))

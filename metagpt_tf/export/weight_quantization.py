@@ -1,0 +1,142 @@
+"""Weights of a LiteRT file as small integers, whatever operation reads them.
+
+TensorFlow's converter stores a weight as int8 only where a product reads it. A weight that a task adapts is read by a
+loop's first value instead, and stays float. Here every large constant becomes integers behind a `DEQUANTIZE`, which the
+runtime computes once when it loads the file: products run in float32 as before, at the same speed.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from metagpt_tf.export.ballast import FILE_IDENTIFIER
+
+SMALLEST = 512
+TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4}
+
+
+def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int = 8, per_channel: bool = True) -> bytes:
+    """A LiteRT file with `w ≈ s q`, q integers of `bits` bits, in place of each large float32 matrix.
+
+    `s = max |w| / (2^(bits - 1) - 1)`, for each channel of the last axis or for the tensor; q is w / s rounded to the
+    nearest, so a zero stays zero.
+
+    Args:
+        content: of the file.
+        weights: values of the model's variables; constants that are not among them (positions, masks) stay as they are.
+        bits: 8 or 4.
+        per_channel: one scale for each channel of the last axis; `False` for one scale of the tensor, which keeps equal
+            weights equal (clusters).
+
+    Raises:
+        ValueError: another number of bits.
+    """
+    if bits not in TYPES:
+        raise ValueError(f"Weights become integers of 8 or 4 bits, received bits={bits!r}.")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    writer = _Writer(model, {_key(w) for w in weights if is_rounded(w)}, bits, per_channel)
+    for subgraph in model.subgraphs:
+        constants = [i for i, tensor in enumerate(subgraph.tensors) if writer.takes(tensor)]
+        for index in constants:
+            writer.replace(subgraph, index)
+    writer.drop_floats()
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _Writer:
+    """Replaces constants; tensors that shared a buffer share its integers."""
+
+    def __init__(self, model: schema.ModelT, weights: set[bytes], bits: int, per_channel: bool) -> None:
+        self.model, self.weights, self.bits, self.per_channel = model, weights, bits, per_channel
+        self._done: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self._opcode: int | None = None
+
+    def takes(self, tensor: schema.TensorT) -> bool:
+        """Whether a tensor is one of the weights."""
+        data = self.model.buffers[tensor.buffer].data
+        if tensor.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * SMALLEST:
+            return False
+        return _key(np.frombuffer(bytes(data), "<f4")) in self.weights
+
+    def replace(self, subgraph: schema.SubGraphT, index: int) -> None:
+        """Constant `index` becomes the output of a `DEQUANTIZE` at the head of its subgraph."""
+        tensor = subgraph.tensors[index]
+        buffer, scales = self._integers(tensor)
+        stored = schema.TensorT()
+        stored.shape, stored.type, stored.buffer = tensor.shape, TYPES[self.bits], buffer
+        stored.quantization = schema.QuantizationParametersT()
+        stored.quantization.scale = scales
+        stored.quantization.zeroPoint = np.zeros(len(scales), np.int64)
+        stored.quantization.quantizedDimension = len(tensor.shape) - 1 if len(scales) > 1 else 0
+        subgraph.tensors.append(stored)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._dequantize()
+        operator.inputs, operator.outputs = [len(subgraph.tensors) - 1], [index]
+        subgraph.operators.insert(0, operator)
+        tensor.buffer = 0
+
+    def drop_floats(self) -> None:
+        """Empty the buffers that no tensor reads any more."""
+        used = {tensor.buffer for subgraph in self.model.subgraphs for tensor in subgraph.tensors}
+        for buffer in {buffer for buffer, _ in self._done} - used:
+            self.model.buffers[buffer].data = None
+
+    def _integers(self, tensor: schema.TensorT) -> tuple[int, np.ndarray]:
+        channels = int(tensor.shape[-1]) if self.per_channel else 1
+        key = (tensor.buffer, channels)
+        if key not in self._done:
+            values = np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4").reshape(-1, channels)
+            integers, scales = to_integers(values, self.bits)
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(_packed(integers.ravel(), self.bits), np.uint8)
+            self.model.buffers.append(buffer)
+            self._done[key] = (len(self.model.buffers) - 1, scales)
+        return self._done[key]
+
+    def _dequantize(self) -> int:
+        if self._opcode is None:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+            code.version = 6 if self.bits == 4 else 5 if self.per_channel else 2
+            self.model.operatorCodes.append(code)
+            self._opcode = len(self.model.operatorCodes) - 1
+        return self._opcode
+
+
+def is_rounded(weight: np.ndarray) -> bool:
+    """Whether a weight is large enough to become integers: a vector or a small matrix is not worth its scales."""
+    return weight.ndim >= 2 and weight.size >= SMALLEST
+
+
+def rounded(weight: np.ndarray, bits: int = 8, per_channel: bool = True) -> np.ndarray:
+    """A weight as a file with integers has it."""
+    if not is_rounded(weight):
+        return weight
+    columns = weight.reshape(-1, weight.shape[-1] if per_channel else 1)
+    integers, scales = to_integers(columns, bits)
+    return (integers * scales).reshape(weight.shape).astype("float32")
+
+
+def to_integers(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric integers `(n, C)` int8 of columns `(n, C)`, and their scales `(C,)` float32."""
+    largest = 2 ** (bits - 1) - 1
+    scales = np.abs(values).max(axis=0).astype("float32") / largest
+    scales = np.where(scales > 0, scales, 1.0).astype("float32")
+    return np.clip(np.round(values / scales), -largest, largest).astype(np.int8), scales
+
+
+def _packed(integers: np.ndarray, bits: int) -> bytes:
+    """Bytes; of 4-bit integers two in each, the first in the lower half."""
+    if bits == 8:
+        return integers.tobytes()
+    padded = np.append(integers, np.zeros(len(integers) % 2, np.int8)).astype(np.uint8) & 15
+    return (padded[0::2] | (padded[1::2] << 4)).astype(np.uint8).tobytes()
+
+
+def _key(weight: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(weight, "<f4").tobytes()).digest()

@@ -1,0 +1,54 @@
+"""Zeros that stay: a pruned weight is one that is exactly zero, and neither loop of meta-learning wakes it.
+
+No mask is kept anywhere. `w · [w ≠ 0]` has the value of `w` and no gradient where `w` is zero, in training, in a
+SavedModel and in a LiteRT file alike.
+"""
+
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+PRUNABLE = ("kernel", "embeddings")
+
+
+def is_prunable(variable: Any) -> bool:
+    """Whether zeros of this variable count as pruned: matrices named kernel or embeddings, no bias and no adapter."""
+    return variable.name in PRUNABLE and len(variable.shape) >= 2
+
+
+def without_gradient_at_zeros(weight: tf.Tensor) -> tf.Tensor:
+    """`w · [w ≠ 0]`: the same values, and a gradient of zero where they are zero."""
+    return weight * tf.cast(tf.not_equal(weight, tf.zeros([], weight.dtype)), weight.dtype)
+
+
+def kept_places(variable: Any) -> np.ndarray:
+    """Places `(n,) int32` of the weights that are not zero, in the flattened variable; read outside of any graph."""
+    with tf.init_scope():
+        return np.flatnonzero(keras.ops.convert_to_numpy(variable)).astype("int32")
+
+
+def pattern_of(variables: Iterable[Any]) -> int:
+    """A checksum of where the zeros are, to see that they have moved."""
+    checksum = 0
+    with tf.init_scope():
+        for variable in variables:
+            checksum = zlib.crc32(np.packbits(keras.ops.convert_to_numpy(variable) != 0).tobytes(), checksum)
+    return checksum
+
+
+def sparsity(model: keras.Model) -> float:
+    """Share of zeros among the weights of a model that can be pruned.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, kernel_initializer="zeros")])
+    >>> sparsity(model)
+    1.0
+    """
+    found = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables if is_prunable(v)]
+    total = sum(values.size for values in found)
+    return sum(int((values == 0).sum()) for values in found) / total if total else 0.0

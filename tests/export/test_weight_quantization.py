@@ -1,0 +1,94 @@
+"""Weights of a file as integers: exact arithmetic, smaller files, the same answers within what rounding allows."""
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from metagpt_tf.export import export_litert
+from metagpt_tf.export.runner import LiteRTRunner
+from metagpt_tf.export.weight_quantization import _packed, quantized_weights, rounded, to_integers
+
+from .conftest import K, small_learner, support
+
+
+@pytest.fixture(scope="module", params=["all", "low_rank"])
+def exported(request, tmp_path_factory):
+    learner = small_learner(request.param, dim=64, hidden_dim=256)
+    path = export_litert(learner, tmp_path_factory.mktemp("litert") / "float.tflite", k_shot=K)
+    return learner, path
+
+
+def values(learner):
+    return [v.numpy() for v in learner.model.trainable_variables]
+
+
+def test_integers_are_the_nearest():
+    values = np.array([[0.5, 0.0], [-1.0, 0.0], [0.25, 0.0], [0.0, 0.0]], "float32")
+    integers, scales = to_integers(values, 8)
+    np.testing.assert_array_equal(integers[:, 0], [64, -127, 32, 0])
+    np.testing.assert_array_equal(integers[:, 1], 0)
+    assert np.abs(integers * scales - values).max() <= 0.5 * scales.max()
+    assert to_integers(values, 4)[0].min() == -7
+
+
+def test_two_in_a_byte():
+    packed = np.frombuffer(_packed(np.array([1, -1, 7, -7, 3], np.int8), 4), np.uint8)
+    np.testing.assert_array_equal(packed, [0xF1, 0x97, 0x03])
+
+
+@pytest.mark.parametrize("bits, largest_share, tolerance", [(8, 0.55, 0.02), (4, 0.45, 0.2)])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_smaller_and_nearly_the_same(exported, tmp_path, bits, largest_share, tolerance, per_channel):
+    learner, path = exported
+    small = tmp_path / "small.tflite"
+    small.write_bytes(quantized_weights(path.read_bytes(), values(learner), bits, per_channel))
+    assert small.stat().st_size < largest_share * path.stat().st_size
+    x, y = support(learner.model)
+    expected = LiteRTRunner(path).adapt(x, y)
+    for delegates in (True, False):
+        found = LiteRTRunner(small, delegates=delegates).adapt(x, y)
+        assert np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < tolerance
+
+
+def test_the_file_computes_with_the_rounded_weights(exported, tmp_path):
+    """What is measured in Keras with rounded weights is what the file does."""
+    learner, path = exported
+    before = learner.get_weights()
+    x, y = support(learner.model)
+    small = tmp_path / "small.tflite"
+    small.write_bytes(quantized_weights(path.read_bytes(), values(learner)))
+    for variable in learner.model.trainable_variables:
+        variable.assign(rounded(variable.numpy()))
+    try:
+        difference = np.abs(LiteRTRunner(small, delegates=False).adapt(x, y) - learner.adapt((x, y)))
+        assert (difference > 2e-5).mean() < 0.002  # a hidden unit at the edge of its ReLU may fall to either side
+    finally:
+        learner.set_weights(before)
+
+
+def test_types_in_the_file(exported, tmp_path):
+    learner, path = exported
+    small = tmp_path / "small.tflite"
+    small.write_bytes(quantized_weights(path.read_bytes(), values(learner)))
+    details = Interpreter(str(small)).get_tensor_details()
+    assert sum(int(np.prod(d["shape"])) for d in details if d["dtype"] == np.int8) > 10_000
+
+
+def test_other_bits():
+    with pytest.raises(ValueError, match="8 or 4 bits, received bits=2"):
+        quantized_weights(b"", [], bits=2)
+
+
+@pytest.mark.parametrize("quantization", ["float16", "dynamic_int8", "weight_int4"])
+def test_by_name(tmp_path, quantization):
+    learner = small_learner("low_rank", dim=64, hidden_dim=256)
+    sizes = [
+        export_litert(learner, tmp_path / f"{name}.tflite", k_shot=K, quantization=name).stat().st_size
+        for name in ("float32", quantization)
+    ]
+    assert sizes[1] < 0.75 * sizes[0]
+
+
+def test_an_unknown_name(tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'weight_int8'"):
+        export_litert(small_learner("low_rank"), tmp_path / "m.tflite", k_shot=K, quantization="weigth_int8")
