@@ -7,7 +7,7 @@ from metagpt_tf import __version__
 LEARNER = "learner: a .keras file written by train or quickstart, or a preset (name or directory)"
 
 EPILOG = """exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 3 an export differs from Keras beyond
-the tolerance
+the tolerance, or a compressed file misses its budget
 
 examples:
   metagpt-tf quickstart                                   the whole chain on the standard library, minutes on two cores
@@ -17,6 +17,7 @@ examples:
   metagpt-tf evaluate --preset text_nano                  the figures of its card, measured again
   metagpt-tf generate --model learner.keras --state state.npz "def area(width, height):"
   metagpt-tf export --model learner.keras --output export/
+  metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
 """
 
 
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _generate(verbs)
     _evaluate(verbs)
     _export(verbs)
+    _compress(verbs)
     _bench(verbs)
     return parser
 
@@ -189,6 +191,32 @@ def _export(verbs: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of the LiteRT file (default 8)")
     verb.add_argument("--tolerance", type=float, default=1e-4, help="largest difference accepted (default 0.0001)")
+    _json(verb)
+
+
+def _compress(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "compress",
+        "Make a smaller LiteRT file that still learns, within a budget, and say what it cost.",
+        "metagpt-tf compress --model code_nano --output small/ --size 0.3 --loss 1.01",
+    )
+    verb.add_argument("--model", required=True, help=LEARNER)
+    _application(verb)
+    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    verb.add_argument("--output", required=True, help="directory of the file and of each step; goes on where it ended")
+    verb.add_argument(
+        "--recipe",
+        help="int8, pruned_int8, half_int8, packed, or a JSON file of steps; default: the first that keeps the budget",
+    )
+    verb.add_argument("--steps", type=_positive, default=100, help="meta-training steps of each step (default 100)")
+    for name, text in (("size", "file"), ("packed", "packed file"), ("latency", "time of an answer")):
+        verb.add_argument(f"--{name}", type=float, help=f"largest {text}, as a share of the original's")
+    verb.add_argument(
+        "--loss", type=float, help="largest loss after adaptation, as a share (without any: --size 0.3 --loss 1.01)"
+    )
+    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
     _json(verb)
 
 

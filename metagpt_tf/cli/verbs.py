@@ -18,6 +18,7 @@ from metagpt_tf.applications.pretrained import measure_preset
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.apps import APPS, episodes_of
+from metagpt_tf.cli.compressing import compress_learner
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
@@ -166,6 +167,18 @@ def export(arguments: Namespace) -> int:
     _show_parity(report)
     _write_json(arguments.json, report.to_dict())
     return EXIT_OK if report.passed else EXIT_PARITY
+
+
+def compress(arguments: Namespace) -> int:
+    """A smaller file that still learns; exit code 3 if it misses its budget."""
+    done = compress_learner(load_learner(arguments.model), arguments)
+    console.print(str(done.report), markup=False, highlight=False, soft_wrap=True)
+    for name, over in done.shortfall.items():
+        console.print(f"{name} is {over:.3f} above the budget", highlight=False)
+    console.print(f"wrote {done.path}", highlight=False)
+    figures = {"recipe": json.loads(done.recipe.to_json()), "shortfall": done.shortfall, **done.report.to_dict()}
+    _write_json(arguments.json, figures)
+    return EXIT_PARITY if done.shortfall else EXIT_OK
 
 
 def bench(arguments: Namespace) -> int:

@@ -144,3 +144,14 @@ def litert_signatures(
 def _first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0][:400] if lines else type(error).__name__
+
+
+def integer_converter(folder: str, name: str, examples: Any, quantization: str) -> Any:
+    """A converter of one signature of a SavedModel to integer arithmetic; `examples` yields `(name, inputs)`."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = examples
+    if quantization == "int16x8":
+        wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter

@@ -6,7 +6,9 @@ runtime computes once when it loads the file: products run in float32 as before,
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -108,9 +110,9 @@ class _Writer:
         return self._opcode
 
 
-def is_rounded(weight: np.ndarray) -> bool:
+def is_rounded(weight: Any) -> bool:
     """Whether a weight is large enough to become integers: a vector or a small matrix is not worth its scales."""
-    return weight.ndim >= 2 and weight.size >= SMALLEST
+    return len(weight.shape) >= 2 and math.prod(weight.shape) >= SMALLEST
 
 
 def rounded(weight: np.ndarray, bits: int = 8, per_channel: bool = True) -> np.ndarray:
