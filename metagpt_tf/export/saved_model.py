@@ -13,7 +13,11 @@ from metagpt_tf.files import written_aside
 
 
 def export_saved_model(
-    model: keras.Model, path: str | os.PathLike, version: int | None = None, target: tf.TensorSpec | None = None
+    model: keras.Model,
+    path: str | os.PathLike,
+    version: int | None = None,
+    target: tf.TensorSpec | None = None,
+    storage: str = "float32",
 ) -> Path:
     """Write `<path>/<version>/`, a SavedModel for TF Serving or `tf.saved_model.load` (no Keras needed to read it).
 
@@ -29,18 +33,20 @@ def export_saved_model(
         version: number of this one; `None` for one more than the highest there.
         target: spec of one training target without batch axis, for models whose targets differ in shape or type from
             their outputs (class labels, for example).
+        storage: how matrices are stored: `"float32"`, `"float16"`, or `"weight_int8"` (a quarter of the size, one scale
+            a channel). The graph makes them float32 where it reads them; a state is float32 in each.
 
     Returns:
         The version's directory.
 
     Raises:
-        ValueError: not built, not compiled, or a version that is not a positive number.
+        ValueError: not built, not compiled, an unknown storage, or a version that is not a positive number.
         FileExistsError: the version exists.
         OSError: the path cannot be written; nothing half-written is left.
     """
     root = Path(path)
     final = root / str(_version(root, version))
-    exported = Exported(model)
+    exported = Exported(model, storage)
     module = tf.Module()
     module.exported_variables = exported.variables()
     signatures = saved_model_signatures(exported, target)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from metagpt_tf.export.stored_weights import StoredWeights
 from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.task import task_mean
@@ -20,12 +21,13 @@ class Exported:
 
     Args:
         subject: a built `keras.Model`, or a compiled `MetaLearner` round one.
+        storage: how matrices are stored, see `StoredWeights`.
 
     Raises:
         ValueError: the model is not built or the learner not compiled.
     """
 
-    def __init__(self, subject: keras.Model) -> None:
+    def __init__(self, subject: keras.Model, storage: str = "float32") -> None:
         self.learner = subject if isinstance(subject, MetaLearner) else None
         self.model: Any = subject.model if isinstance(subject, MetaLearner) else subject
         if not self.model.built:
@@ -33,6 +35,7 @@ class Exported:
         if self.learner is not None and not hasattr(self.learner, "task_loss"):
             raise ValueError("The learner is not compiled: adapt needs its loss. Call learner.compile(...) first.")
         self.is_generator = hasattr(self.model, "generate_ids")
+        self.stored = StoredWeights(self.model.variables, storage)
 
     @property
     def layout(self) -> FastWeights:
@@ -43,12 +46,14 @@ class Exported:
 
     def variables(self) -> list[tf.Variable]:
         """Every variable as a plain `tf.Variable`: tracking the Keras model would store each of them twice."""
-        owners = [self.model, *([self.learner.algorithm] if self.learner else [])]
-        return [v.value for owner in owners for v in owner.variables]
+        learned = self.learner.algorithm.variables if self.learner else []
+        return [*self.stored.variables(), *(v.value for v in learned)]
 
     def with_state(self, state: tf.Tensor | None, function: Callable[[], Any]) -> Any:
         """Run `function` with `state` in place of the scope's variables."""
-        with keras.StatelessScope(state_mapping=[] if state is None else self.layout.mapping(state)):
+        given = {} if state is None else {id(v): (v, weight) for v, weight in self.layout.mapping(state)}
+        kept = [(v, weight) for v, weight in self.stored.mapping() if id(v) not in given]
+        with keras.StatelessScope(state_mapping=[*kept, *given.values()]):
             return function()
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
@@ -68,7 +73,8 @@ class Exported:
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
-        return self._learner().adapt_tensors(x, y, rolled=True)
+        with self.stored.scope():
+            return self._learner().adapt_tensors(x, y, rolled=True)
 
     def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The model's prediction for `x`."""

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from metagpt_tf.export import export_saved_model
+from metagpt_tf.export.signatures import Exported
+from metagpt_tf.export.weight_quantization import rounded
 from metagpt_tf.models import MetaGPT
 
 from .conftest import LENGTH, K, small_learner, small_model, support
@@ -140,3 +142,41 @@ def test_scope_all_round_trips(tmp_path):
     np.testing.assert_allclose(state, learner.adapt((x, y)), atol=1e-5)
     assert len(state) == learner.model.count_params()
     assert isinstance(learner.model, MetaGPT)
+
+
+class TestStorage:
+    @pytest.mark.parametrize("storage, share, tolerance", [("float16", 0.75, 0.01), ("weight_int8", 0.6, 0.05)])
+    @pytest.mark.parametrize("scope", ["all", "low_rank"])
+    def test_smaller_and_it_adapts(self, tmp_path, storage, share, tolerance, scope):
+        learner = small_learner(scope, dim=64, hidden_dim=256)
+        paths = [export_saved_model(learner, tmp_path / name, storage=name) for name in ("float32", storage)]
+        sizes = [(path / "variables" / "variables.data-00000-of-00001").stat().st_size for path in paths]
+        assert sizes[1] < share * sizes[0]
+        x, y = support(learner.model)
+        states = []
+        for path in paths:
+            loaded = tf.saved_model.load(str(path))
+            adapt = loaded.signatures["adapt"]
+            states.append(adapt(support_x=tf.constant(x), support_y=tf.constant(y))["state"].numpy())
+            adapted = loaded.signatures["generate_adapted_ids"](source=tf.constant(x), state=tf.constant(states[-1]))
+            assert adapted["output"].shape == (K, LENGTH)
+        assert np.sqrt(np.mean((states[1] - states[0]) ** 2) / np.mean(states[0] ** 2)) < tolerance
+
+    def test_what_is_stored_is_what_answers(self, tmp_path):
+        """With a state, the weights outside of its scope are the stored ones too."""
+        learner = small_learner("norm_bias", dim=64, hidden_dim=256)
+        path = export_saved_model(learner, tmp_path, storage="weight_int8")
+        for variable in learner.model.trainable_variables:
+            variable.assign(rounded(variable.numpy()))
+        x, y = support(learner.model)
+        state = learner.adapt((x, y))
+        loaded = tf.saved_model.load(str(path))
+        found = loaded.signatures["adapt"](support_x=tf.constant(x), support_y=tf.constant(y))["state"]
+        np.testing.assert_allclose(found, state, atol=1e-5)
+        ids = loaded.signatures["generate_adapted_ids"](source=tf.constant(x), state=found)["output"]
+        expected = Exported(learner).generate(tf.constant(x), tf.constant(state))
+        np.testing.assert_array_equal(ids, expected)
+
+    def test_an_unknown_storage(self, learner, tmp_path):
+        with pytest.raises(ValueError, match="Did you mean 'weight_int8'"):
+            export_saved_model(learner, tmp_path, storage="weight_int4")

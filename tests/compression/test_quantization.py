@@ -1,0 +1,106 @@
+"""Fewer bits: files that adapt, files of integer arithmetic, and training that expects rounding."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from metagpt_tf.compression import quantize, train_for_quantization
+from metagpt_tf.compression.quantization import straight_through
+from metagpt_tf.export.weight_quantization import rounded
+from metagpt_tf.meta import MAML, MetaLearner
+from metagpt_tf.tasks import Sinusoid
+
+from .conftest import LENGTH, K
+
+
+@pytest.fixture(scope="module")
+def regression():
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((1,)), keras.layers.Dense(40, "relu"), keras.layers.Dense(40, "relu"), keras.layers.Dense(1)]
+    learner = MetaLearner(keras.Sequential(layers), MAML(1, 0.01))
+    learner.compile(keras.optimizers.Adam(2e-3), "mse")
+    learner.fit(Sinusoid().as_dataset(10, 10, 10, num_batches=300), verbose=0)
+    return learner
+
+
+def test_the_rounding_and_its_gradient():
+    weight = tf.random.stateless_normal([32, 20], [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(weight)
+        value = straight_through(weight, 4)
+        loss = tf.reduce_sum(value**2)
+    np.testing.assert_allclose(value, rounded(weight.numpy(), 4), atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(loss, weight), 2 * value, atol=1e-5)
+
+
+def test_training_that_expects_four_bits_loses_less(regression):
+    held_out = Sinusoid().split("meta_test").as_dataset(10, 10, 10, num_batches=10)
+    aware = train_for_quantization(regression, Sinusoid().as_dataset(10, 10, 10, seed=5), bits=4, steps=150)
+    after = MetaLearner(keras.models.clone_model(regression.model), MAML(1, 0.01))
+    after.model.set_weights([rounded(w, 4) for w in regression.model.get_weights()])
+    after.compile("adam", "mse")
+    losses = [learner.evaluate(held_out, verbose=0, return_dict=True)["loss"] for learner in (aware, after)]
+    assert losses[0] < losses[1]
+    for variable in aware.model.trainable_variables:
+        np.testing.assert_allclose(variable.numpy(), rounded(variable.numpy(), 4), atol=1e-6)
+    assert type(aware) is MetaLearner and len(np.unique(aware.model.layers[1].kernel.numpy()[:, 0])) <= 15
+
+
+def test_a_file_that_adapts(text_learner, tmp_path):
+    sizes = [
+        quantize(text_learner, tmp_path / f"{name}.tflite", name, k_shot=K).stat().st_size
+        for name in ("float32", "weight_int4")
+    ]
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+@pytest.fixture(scope="module")
+def integer_file(text_learner, training, tmp_path_factory):
+    return quantize(text_learner, tmp_path_factory.mktemp("integer") / "int8.tflite", "int8", training)
+
+
+def products(path):
+    """Types of what matrix products read."""
+    interpreter = Interpreter(str(path))
+    types = {d["index"]: np.dtype(d["dtype"]).name for d in interpreter.get_tensor_details()}
+    names = ("BATCH_MATMUL", "FULLY_CONNECTED")
+    return [[types[i] for i in op["inputs"][:2]] for op in interpreter._get_ops_details() if op["op_name"] in names]
+
+
+def test_products_of_integers(integer_file, text_learner):
+    found = products(integer_file)
+    assert len(found) > 10 and all(pair == ["int8", "int8"] for pair in found)
+    ids = np.array([[100, 101, 102, 2, *([0] * (LENGTH - 4))]], "int32")
+    runner = Interpreter(str(integer_file)).get_signature_runner("score")
+    logits = runner(source=ids, target=ids)["logits"]
+    model = text_learner.model
+    expected = model(model.training_inputs(tf.constant(ids), tf.constant(ids))).numpy()
+    assert np.corrcoef(logits.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_a_model_that_generates_nothing(regression, tmp_path):
+    episodes = Sinusoid().as_dataset(4, 10, 10, num_batches=4)
+    path = quantize(regression.model, tmp_path / "int8.tflite", "int8", episodes)
+    x = np.array([[1.5]], "float32")
+    found = Interpreter(str(path)).get_signature_runner("predict")(x=x)["output"]
+    np.testing.assert_allclose(found, regression.model(x), atol=0.1)
+    assert all(pair == ["int8", "int8"] for pair in products(path))
+
+
+def test_unknown(text_learner, tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'weight_int8'"):
+        quantize(text_learner, tmp_path / "m.tflite", "weight_int88")
+
+
+def test_integers_need_examples(text_learner, training, tmp_path):
+    with pytest.raises(ValueError, match="needs episodes"):
+        quantize(text_learner, tmp_path / "m.tflite", "int8")
+    with pytest.raises(ValueError, match="received no episodes"):
+        quantize(text_learner, tmp_path / "m.tflite", "int8", training.take(0))
+
+
+def test_other_bits(regression):
+    with pytest.raises(ValueError, match="received bits=3"):
+        train_for_quantization(regression, Sinusoid().as_dataset(2, 5, 5, num_batches=1), bits=3)
