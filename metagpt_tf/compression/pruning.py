@@ -246,7 +246,7 @@ class KeepZeros(keras.callbacks.Callback):
 
     >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    >>> model.layers[0].kernel.assign([[0.0], [1.0]])
+    >>> _ = model.layers[0].kernel.assign([[0.0], [1.0]])
     >>> model.compile("sgd", "mse")
     >>> x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
     >>> _ = model.fit(x, y, verbose=0, callbacks=[KeepZeros()])

@@ -10,11 +10,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from metagpt_tf.export.ballast import FILE_IDENTIFIER
+from metagpt_tf.export.ballast import packed
 
 SMALLEST = 512
 TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4}
@@ -45,9 +44,7 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
         for index in constants:
             writer.replace(subgraph, index)
     writer.drop_floats()
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    return packed(model)
 
 
 class _Writer:
@@ -95,7 +92,7 @@ class _Writer:
             values = np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4").reshape(-1, channels)
             integers, scales = to_integers(values, self.bits)
             buffer = schema.BufferT()
-            buffer.data = np.frombuffer(_packed(integers.ravel(), self.bits), np.uint8)
+            buffer.data = np.frombuffer(two_in_a_byte(integers.ravel(), self.bits), np.uint8)
             self.model.buffers.append(buffer)
             self._done[key] = (len(self.model.buffers) - 1, scales)
         return self._done[key]
@@ -132,7 +129,7 @@ def to_integers(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.round(values / scales), -largest, largest).astype(np.int8), scales
 
 
-def _packed(integers: np.ndarray, bits: int) -> bytes:
+def two_in_a_byte(integers: np.ndarray, bits: int) -> bytes:
     """Bytes; of 4-bit integers two in each, the first in the lower half."""
     if bits == 8:
         return integers.tobytes()

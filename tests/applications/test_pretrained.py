@@ -17,7 +17,8 @@ from metagpt_tf.saving import load_learner
 
 from .recipes import TOY
 
-RECIPE = dataclasses.replace(TOY, warm_steps=2, meta_steps=2, parts=1, judged_episodes=2, new_tasks=True)
+FASTER = {"warm_dtype": "mixed_bfloat16", "size_exponent": 0.5}
+RECIPE = dataclasses.replace(TOY, warm_steps=2, meta_steps=2, parts=1, judged_episodes=2, new_tasks=True, **FASTER)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from metagpt_tf.cli.main import EXIT_FAILED, EXIT_OK, EXIT_PARITY, build_parser, main
 from metagpt_tf.fast_weights import State
 
-VERBS = ("quickstart", "train", "adapt", "generate", "evaluate", "export", "bench")
+VERBS = ("quickstart", "train", "adapt", "generate", "evaluate", "export", "compress", "bench")
 
 
 def test_help_has_an_example_of_every_verb(capsys):
@@ -115,6 +115,20 @@ def test_a_damaged_state_file(trained, tmp_path, capsys):
 def test_an_unknown_sampler_is_suggested(trained, capsys):
     assert main(["generate", "x", "--model", str(trained), "--sampler", "topk"]) == EXIT_FAILED
     assert "Did you mean 'top_k'" in capsys.readouterr().err
+
+
+def test_compress_and_its_exit_codes(trained, project, tmp_path, capsys):
+    command = ["compress", "--model", str(trained), "--data", str(project), "--output", str(tmp_path / "small")]
+    command += ["--recipe", "int8", "--k-shot", "4", "--batches", "1", "--json", str(tmp_path / "c.json")]
+    assert main([*command, "--size", "0.99"]) == EXIT_OK
+    figures = json.loads((tmp_path / "c.json").read_text())
+    assert figures["recipe"] == [["quantize", {"quantization": "weight_int8"}]] and not figures["shortfall"]
+    original, small = figures["rows"]
+    assert small["bytes"] == (tmp_path / "small" / "recipe" / "optimized.tflite").stat().st_size < original["bytes"]
+    assert main([*command, "--size", "0.001"]) == EXIT_PARITY
+    assert "above the budget" in capsys.readouterr().out
+    assert main([*command[:-6], "--recipe", "int9"]) == EXIT_FAILED
+    assert "Did you mean 'int8'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+import metagpt_tf.compression
 import metagpt_tf.datasets
 import metagpt_tf.generation
 import metagpt_tf.layers
@@ -18,6 +19,7 @@ import metagpt_tf.tasks
 import metagpt_tf.tokenizers
 
 ROOMS = (
+    metagpt_tf.compression,
     metagpt_tf.datasets,
     metagpt_tf.generation,
     metagpt_tf.layers,
@@ -33,6 +35,7 @@ APPLICATIONS = (
 )
 MODULES = [
     *(module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")),
+    *("metagpt_tf.export.stored_weights", "metagpt_tf.kept_zeros"),
     *("metagpt_tf.fast_weights", "metagpt_tf.presets", "metagpt_tf.registry", "metagpt_tf.saving"),
     *(f"metagpt_tf.applications.{name}" for name in APPLICATIONS),
 ]

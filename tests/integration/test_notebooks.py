@@ -30,7 +30,13 @@ def test_notebook_runs(notebook):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["00_quickstart", "01_meta_learning", "02_text", "03_code"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "00_quickstart",
+        "01_meta_learning",
+        "02_text",
+        "03_code",
+        "05_compression",
+    ]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -138,3 +138,25 @@ def test_every_task_comes_once_and_small_ones_only_if_they_are_to_be_dropped() -
     np.testing.assert_array_equal(first.support_x[0], family().episode("e", 2, 3, seed=5).support_x)
     with pytest.raises(ValueError, match="an episode needs|An episode needs"):
         family().split("meta_train").every_task(4, 4, 2)
+
+
+@pytest.mark.parametrize("exponent, share", [(0.0, 0.5), (0.5, 2 / 3), (1.0, 0.8)])
+def test_large_tasks_are_drawn_more_often(exponent, share):
+    sizes = {"large": 40, "small": 10}
+    rows = {name: (np.full([n, 1], float(n)), np.full([n, 1], float(n))) for name, n in sizes.items()}
+    tasks = ArrayTasks({"meta_train": rows}).by_size(exponent)
+    (batch,) = tasks.as_dataset(600, 1, 1, seed=3, num_batches=1)
+    assert np.mean(np.asarray(batch.support_x) == 40) == pytest.approx(share, abs=0.06)
+
+
+def test_uniform_episodes_are_those_of_before():
+    rows = {str(n): (np.full([5, 1], float(n)), np.full([5, 1], float(n))) for n in range(7)}
+    tasks = ArrayTasks({"meta_train": rows})
+    pair = [family.as_dataset(4, 2, 2, num_batches=3) for family in (tasks, tasks.by_size(0))]
+    for first, second in zip(*pair, strict=True):
+        np.testing.assert_array_equal(first.support_x, second.support_x)
+
+
+def test_a_negative_exponent():
+    with pytest.raises(ValueError, match="at least 0, received -1"):
+        ArrayTasks({"meta_train": {"a": (np.zeros([2, 1]), np.zeros([2, 1]))}}).by_size(-1)

@@ -1,0 +1,52 @@
+"""Pruned weights stay zero in files: what `adapt` returns holds the others only."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metagpt_tf.export import LiteRTRunner, export_litert, export_saved_model
+from metagpt_tf.kept_zeros import is_prunable, sparsity
+from metagpt_tf.meta import MAML, MetaLearner
+
+from .conftest import K, small_model, support
+
+
+@pytest.fixture(scope="module")
+def pruned():
+    model = small_model()
+    for variable in model.trainable_variables:
+        if is_prunable(variable):
+            values = variable.numpy()
+            values[np.abs(values) < np.quantile(np.abs(values), 0.8)] = 0.0
+            variable.assign(values)
+    learner = MetaLearner(model, MAML(2, 0.3), keep_zeros=True)
+    learner.compile("adam")
+    return learner
+
+
+def zeros_of(learner, state):
+    weights = learner.layout.unpack(tf.constant(np.asarray(state)))
+    pairs = zip(learner.layout.variables, weights, strict=True)
+    return [(w.numpy() == 0).mean() for variable, w in pairs if is_prunable(variable)]
+
+
+def test_in_a_litert_file(pruned, tmp_path):
+    x, y = support(pruned.model)
+    path = export_litert(pruned, tmp_path / "m.tflite", k_shot=K)
+    expected = pruned.adapt((x, y))
+    assert len(expected) < 0.3 * pruned.model.count_params()
+    for delegates in (True, False):
+        state = LiteRTRunner(path, delegates=delegates).adapt(x, y)
+        np.testing.assert_allclose(state, expected, atol=1e-5)
+    assert min(zeros_of(pruned, state)) > 0.79 and sparsity(pruned.model) > 0.79
+
+
+def test_in_a_saved_model(pruned, tmp_path):
+    x, y = support(pruned.model)
+    loaded = tf.saved_model.load(str(export_saved_model(pruned, tmp_path)))
+    state = loaded.signatures["adapt"](support_x=tf.constant(x), support_y=tf.constant(y))["state"].numpy()
+    np.testing.assert_allclose(state, pruned.adapt((x, y)), atol=1e-5)
+    ids = loaded.signatures["generate_adapted_ids"](source=tf.constant(x), state=tf.constant(state))["output"]
+    texts = [pruned.model.tokenizer.decode(row) for row in x]
+    again = pruned.model.generate(texts, state=pruned.adapt((x, y)))
+    assert [pruned.model.tokenizer.decode(row) for row in ids.numpy()] == again
