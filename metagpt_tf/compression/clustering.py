@@ -1,5 +1,6 @@
 """Weight sharing: each matrix holds a few distinct values, so that a file packs well."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import tensorflow as tf
 
 from metagpt_tf.compression._tfmot import CENTROIDS, ClusteringAlgorithm
 from metagpt_tf.compression.copies import copy_of
-from metagpt_tf.compression.pruning import prunable_variables, training_data
+from metagpt_tf.compression.pruning import prunable_variables
+from metagpt_tf.compression.recovery import recover
 from metagpt_tf.registry import closest
 
 
@@ -20,6 +22,7 @@ def cluster(
     steps: int | None = None,
     optimizer: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup: str | os.PathLike | None = None,
     verbose: Any = 0,
     **options: Any,
 ) -> Any:
@@ -32,6 +35,7 @@ def cluster(
         steps: training steps; `None` for one pass through finite data.
         optimizer: for this training; `None` for a fresh one like the subject's.
         callbacks: more callbacks of `fit`.
+        backup: directory that makes the training resumable.
         verbose: as in `fit`.
         **options: of `WeightClustering`.
 
@@ -47,10 +51,9 @@ def cluster(
     >>> len(np.unique(small.layers[0].kernel.numpy()))
     4
     """
-    data, _ = training_data(data, steps)
-    copied = copy_of(subject, optimizer)
     clustering = WeightClustering(number_of_clusters, **options)
-    copied.fit(data, shuffle=False, verbose=verbose, callbacks=[clustering, *callbacks])
+    copied = copy_of(subject, optimizer)
+    recover(copied, data, steps, [clustering, *callbacks], backup, verbose)
     return copied
 
 

@@ -3,6 +3,7 @@
 Axes: Q query, V classes or vocabulary.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from metagpt_tf.compression.copies import copy_of
-from metagpt_tf.compression.pruning import training_data
+from metagpt_tf.compression.recovery import recover
 from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
@@ -28,6 +29,7 @@ def distill(
     losses: Any = None,
     optimizer: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup: str | os.PathLike | None = None,
     verbose: Any = 0,
 ) -> Any:
     """A copy of the student that has learned from the teacher.
@@ -47,6 +49,7 @@ def distill(
             `FeatureDistillation`; for learners `None`.
         optimizer: for this training; `None` for a fresh one like the student's.
         callbacks: more callbacks of `fit`.
+        backup: directory that makes the training resumable.
         verbose: as in `fit`.
 
     Returns:
@@ -63,8 +66,7 @@ def distill(
         raise TypeError(f"Teacher and student must both be a MetaLearner, or both a model; received {names}.")
     if not temperature > 0 or not 0 <= weight <= 1:
         raise ValueError(f"Expected temperature > 0 and weight in [0, 1], received {temperature!r} and {weight!r}.")
-    data, _ = training_data(data, steps)
-    options = {"verbose": verbose, "callbacks": list(callbacks), "shuffle": False}
+    options = {"steps": steps, "callbacks": callbacks, "backup": backup, "verbose": verbose}
     copied = copy_of(student, optimizer)
     if not isinstance(student, MetaLearner):
         _distill_model(teacher, copied, data, losses or _logits(temperature), weight, options)
@@ -74,7 +76,7 @@ def distill(
     pupil = DistillingLearner(copied.model, teacher, copied.algorithm, temperature, weight, copied.task_parallelism)
     pupil.keep_zeros = copied.keep_zeros
     pupil.compile(copied.optimizer, copied.task_loss)
-    pupil.fit(data, **options)
+    recover(pupil, data, **options)
     return copied
 
 
@@ -89,7 +91,7 @@ def _distill_model(teacher: Any, student: Any, data: Any, losses: Any, weight: f
         data = data.map(lambda x, y: (student.training_inputs(x, y), y))
     try:
         distiller.compile(student.optimizer, loss=student.loss)
-        distiller.fit(data, **options)
+        recover(distiller, data, **options)
     finally:
         teacher.trainable = trainable  # the Distiller freezes it for good
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from metagpt_tf.compression import schedules
 from metagpt_tf.compression._tfmot import Pruning
 from metagpt_tf.compression.copies import copy_of
+from metagpt_tf.compression.recovery import number_of_steps, recover
 from metagpt_tf.kept_zeros import is_prunable, sparsity
 
 
@@ -51,6 +52,7 @@ def prune(
     steps: int | None = None,
     optimizer: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup: str | os.PathLike | None = None,
     verbose: Any = 0,
     **options: Any,
 ) -> Any:
@@ -62,7 +64,8 @@ def prune(
         schedule: the sparsity to reach (after 60 % of the steps), or a tfmot schedule.
         steps: training steps; `None` for one pass through finite data.
         optimizer: for this training; `None` for a fresh one like the subject's.
-        callbacks: more callbacks of `fit`, e.g. `keras.callbacks.BackupAndRestore`.
+        callbacks: more callbacks of `fit`.
+        backup: directory that makes the training resumable.
         verbose: as in `fit`.
         **options: of `MagnitudePruning`.
 
@@ -82,25 +85,10 @@ def prune(
     >>> sparsity(prune(learner, episodes, 0.5).model)
     0.5
     """
-    data, count = training_data(data, steps)
+    schedule = schedules.get(schedule, number_of_steps(data, steps))
     copied = copy_of(subject, optimizer, keep_zeros=True)
-    pruning = MagnitudePruning(schedules.get(schedule, count), **options)
-    copied.fit(data, shuffle=False, verbose=verbose, callbacks=[pruning, *callbacks])
+    recover(copied, data, steps, [MagnitudePruning(schedule, **options), *callbacks], backup, verbose)
     return copied
-
-
-def training_data(data: tf.data.Dataset, steps: int | None) -> tuple[tf.data.Dataset, int]:
-    """Data for so many steps, repeated if they are fewer, and the number of steps.
-
-    Raises:
-        ValueError: `steps` is `None` and the data are endless or of unknown length.
-    """
-    if steps is not None:
-        return data.repeat().take(steps), steps
-    count = int(data.cardinality())
-    if count < 0:
-        raise ValueError("The data are endless, or of unknown length: say how long to train, steps=….")
-    return data, count
 
 
 class MagnitudePruning(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.compression.copies import compiled_like, copy_of
-from metagpt_tf.compression.pruning import training_data
+from metagpt_tf.compression.recovery import recover
 from metagpt_tf.export import export_litert
 from metagpt_tf.export.integer import INTEGER, export_integer
 from metagpt_tf.export.litert import QUANTIZATIONS
@@ -67,6 +67,7 @@ def train_for_quantization(
     steps: int | None = None,
     per_channel: bool = True,
     optimizer: Any = None,
+    backup: str | os.PathLike | None = None,
     verbose: Any = 0,
 ) -> MetaLearner:
     """Meta-train with rounded weights, and return a copy whose weights are what a file of so many bits stores.
@@ -82,6 +83,7 @@ def train_for_quantization(
         steps: training steps; `None` for one pass through finite data.
         per_channel: one scale for each channel of the last axis, or for each matrix.
         optimizer: for this training; `None` for a fresh one like the learner's.
+        backup: directory that makes the training resumable.
         verbose: as in `fit`.
 
     Returns:
@@ -98,7 +100,7 @@ def train_for_quantization(
     copied = copy_of(learner, optimizer)
     aware = _RoundingLearner(copied, bits, per_channel)
     compiled_like(aware, learner, copied.optimizer)
-    aware.fit(training_data(episodes, steps)[0], verbose=verbose)
+    recover(aware, episodes, steps, (), backup, verbose)
     for variable in copied.model.trainable_variables:
         variable.assign(rounded(variable.numpy(), bits, per_channel))
     return copied

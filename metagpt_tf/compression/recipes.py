@@ -118,7 +118,7 @@ class CompressionRecipe:
         Args:
             learner: compiled; it stays as it is.
             episodes: training tasks.
-            folder: where the learner is kept after each step; an interrupted recipe goes on after the last of them.
+            folder: where the learner is kept after each step and while it trains; an interrupted recipe goes on there.
             verbose: as in `fit`.
 
         Raises:
@@ -129,7 +129,8 @@ class CompressionRecipe:
         for index, (name, options) in enumerate(self.steps):
             if name in TRAINED:
                 done = log.done(index) if log else None
-                learner = done or TRAINED[name](learner, episodes, verbose=verbose, **options)
+                backup = log.folder / f"backup_{index}" if log else None
+                learner = done or TRAINED[name](learner, episodes, backup=backup, verbose=verbose, **options)
                 if log and not done:
                     log.keep(index, learner)
         return learner

@@ -1,6 +1,7 @@
 """Structured pruning: whole heads, neurons and layers leave, and an ordinary smaller `MetaGPT` remains."""
 
 import math
+import os
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from metagpt_tf.compression.copies import compiled_like
 from metagpt_tf.compression.importance import importance
-from metagpt_tf.compression.pruning import training_data
+from metagpt_tf.compression.recovery import recover
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
 
@@ -26,6 +27,7 @@ def shrink(
     steps: int = 0,
     optimizer: Any = None,
     scoring_batches: int = 8,
+    backup: str | os.PathLike | None = None,
     verbose: Any = 0,
 ) -> MetaLearner:
     """A learner round a smaller `MetaGPT` made of the parts that the loss after adaptation hangs on most.
@@ -39,6 +41,7 @@ def shrink(
         steps: meta-training steps of recovery.
         optimizer: for the recovery; `None` for a fresh one like the learner's.
         scoring_batches: meta-batches to score on.
+        backup: directory that makes the recovery resumable.
         verbose: as in `fit`.
 
     Returns:
@@ -64,7 +67,7 @@ def shrink(
     _take_rates_over(learner, copied, parts)
     compiled_like(copied, learner, optimizer)
     if steps:
-        copied.fit(training_data(episodes, steps)[0], verbose=verbose)
+        recover(copied, episodes, steps, (), backup, verbose)
     return copied
 
 

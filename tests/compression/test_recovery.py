@@ -1,0 +1,53 @@
+"""The training after a step of a compression: as long as asked for, and resumable."""
+
+import keras
+import numpy as np
+import pytest
+
+from metagpt_tf.compression import prune, sparsity
+from metagpt_tf.compression.recovery import number_of_steps, recover
+from metagpt_tf.tasks import Sinusoid
+
+from .test_pruning import EPISODES, data, learner, plain
+
+
+class Stop(keras.callbacks.Callback):
+    """Fails at a step."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("steps", [1, 30, 53])
+def test_as_many_steps_as_asked_for(steps, tmp_path):
+    for backup in (None, tmp_path / "backup"):
+        model = plain()
+        recover(model, data(7), steps, backup=backup)
+        assert model.optimizer.iterations == steps
+
+
+def test_an_interrupted_one_goes_on(tmp_path):
+    original, backup = learner(), tmp_path / "backup"
+    with pytest.raises(KeyboardInterrupt):
+        prune(original, EPISODES, 0.5, steps=50, callbacks=[Stop(40)], backup=backup)
+    seen = []
+    counter = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    pruned = prune(original, EPISODES, 0.5, steps=50, callbacks=[counter], backup=backup)
+    assert len(seen) == 25 and pruned.optimizer.iterations == 50
+    assert sparsity(pruned.model) == pytest.approx(0.5, abs=0.02)
+    assert all(np.isfinite(w).all() for w in pruned.get_weights())
+
+
+def test_how_many_steps():
+    assert number_of_steps(EPISODES, None) == 20 and number_of_steps(EPISODES, 3) == 3
+    with pytest.raises(ValueError, match="say how long to train"):
+        number_of_steps(Sinusoid().as_dataset(4, 5, 5), None)
+    with pytest.raises(ValueError, match="received steps=0"):
+        number_of_steps(EPISODES, 0)
+    with pytest.raises(ValueError, match="data that are empty"):
+        number_of_steps(EPISODES.take(0), None)
