@@ -153,7 +153,8 @@ def main() -> None:
     old = json.loads(options.json.read_text())["rows"] if options.json.exists() else []
     rows = [row for row in old if row["preset"] != options.preset]
     rows += [{"preset": options.preset, **row} for row in report.to_dict()["rows"]]
-    settings = {key: str(value) for key, value in vars(options).items()}
+    passing = ("json", "folder", "picture", "preset")
+    settings = {key: value for key, value in vars(options).items() if key not in passing}
     save_json(options.json, {"machine": machine, "settings": settings, "rows": rows})
 
 

@@ -103,7 +103,9 @@ def save_learner(
         FileExistsError: something is in the directory.
         ValueError: the learner is not built.
     """
-    return save_preset(directory, {"model": learner.model, "algorithm": learner.algorithm}, card, dtype)
+    parts = {"model": learner.model, "algorithm": learner.algorithm}
+    kept = {"keep_zeros": True} if learner.keep_zeros else {}
+    return save_preset(directory, parts, {**(card or {}), **kept} or None, dtype)
 
 
 def load_learner(name: str | os.PathLike, **overrides: Any) -> MetaLearner:
@@ -143,7 +145,7 @@ def _learner_of(preset: Preset, overrides: Mapping[str, Any]) -> MetaLearner:
     made = {part: preset.description(part) for part in ("model", "algorithm")}
     made["model"]["config"].update(overrides)
     model, algorithm = (_class_of(preset, d["class"]).from_config(d["config"]) for d in made.values())
-    learner = MetaLearner(model, algorithm)
+    learner = MetaLearner(model, algorithm, keep_zeros=bool(preset.card.get("keep_zeros", False)))
     for part, target in (("model", model), ("algorithm", learner.algorithm)):
         preset.set_weights(part, target)
     learner.compile()

@@ -12,7 +12,7 @@ import pytest
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.reinforcement import RL2, Bandits
-from metagpt_tf.saving import check_file, load_model
+from metagpt_tf.saving import check_file, load_learner, load_model, save_learner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,3 +113,10 @@ def test_a_class_that_nobody_registered(tmp_path: Path):
     model.save(tmp_path / "private.keras")
     with pytest.raises(ValueError, match=r"(?s)is whole, and Keras cannot build.*must be registered"):
         load_model(tmp_path / "private.keras")
+
+
+def test_a_preset_of_a_pruned_learner_keeps_its_zeros(tmp_path):
+    model = MetaGPT(source_length=8, target_length=8, dim=8, num_heads=2, num_layers=1)
+    learner = MetaLearner(model, "maml", keep_zeros=True)
+    assert load_learner(save_learner(learner, tmp_path / "pruned")).keep_zeros
+    assert not load_learner(save_learner(MetaLearner(model, "maml"), tmp_path / "dense")).keep_zeros

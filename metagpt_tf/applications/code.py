@@ -99,7 +99,7 @@ def preprocess_code_data(
 
 
 def define_meta_gpt_code_model(
-    preset: str | os.PathLike = "nano",
+    preset: str | os.PathLike = "code_nano",
     algorithm: Any = None,
     optimizer: Any = None,
     source_length: int = 64,
@@ -110,8 +110,8 @@ def define_meta_gpt_code_model(
     """A compiled `MetaLearner` round a `MetaGPT`, ready for `fit`.
 
     Args:
-        preset: the size of a new model (`"nano"`), or the name or directory of a trained one, which brings its
-            algorithm and tokenizer.
+        preset: the name or directory of a trained model, which brings its algorithm and tokenizer (`"code_nano"` comes
+            with the package), or the size of a new one (`"nano"`).
         algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
             adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.

@@ -11,6 +11,7 @@ import tensorflow as tf
 from metagpt_tf.compression import CompressionReport, compression_report
 from metagpt_tf.compression.recipes import CompressionRecipe, standard_recipes
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import MetaGPT
 from metagpt_tf.plotting import front_figure
 from metagpt_tf.suggestions import closest
 
@@ -43,14 +44,18 @@ class Budget:
         if isinstance(target, Budget):
             return target
         names = [field.name for field in fields(cls)]
-        for name, share in target.items():
+        for name in target:
             if name not in names:
                 raise ValueError(f"Unknown target {name!r}. {closest(name, names)}")
-            if not share > 0:
-                raise ValueError(f"Target {name!r} is a share of what it was, above 0, received {share!r}.")
-        if not target:
-            raise ValueError(f"A target needs one of {', '.join(names)}, received none.")
         return cls(**target)
+
+    def __post_init__(self) -> None:
+        shares = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, share in shares.items():
+            if share is not None and not share > 0:
+                raise ValueError(f"Target {name!r} is a share of what it was, above 0, received {share!r}.")
+        if all(share is None for share in shares.values()):
+            raise ValueError(f"A target needs one of {', '.join(shares)}, received none.")
 
     def shortfall(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """By how much each share is over the budget; empty if it is kept."""
@@ -100,7 +105,8 @@ def optimize_model(
     Args:
         learner: compiled; it stays as it is.
         episodes: training tasks, for recovery.
-        held_out: finite, of other tasks, with as many queries as support examples; what is reported is measured here.
+        held_out: finite, of other tasks, with as many queries as support examples; what is reported is measured here,
+            and what is chosen is chosen by it: give validation tasks, and measure what comes back on others.
         target: budget, e.g. `{"size": 0.3, "loss": 1.01}`.
         folder: where files and steps are kept; an interrupted call goes on there.
         recipe: what to do; `None` to look for it.
@@ -116,7 +122,8 @@ def optimize_model(
         TypeError, ValueError: a recipe that cannot be applied, before anything is trained; an unknown target.
     """
     budget = Budget.of(target)
-    candidates = [("recipe", recipe)] if recipe is not None else list(standard_recipes(steps))
+    structured = isinstance(getattr(learner, "model", None), MetaGPT)
+    candidates = list(standard_recipes(steps, structured)) if recipe is None else [("recipe", recipe)]
     for _, candidate in candidates:
         candidate.check(learner)
     for name, candidate in candidates:

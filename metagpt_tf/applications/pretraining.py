@@ -63,14 +63,13 @@ def pretrain(
     report(f"meta-training, {recipe.meta_steps} steps")
     learner = _meta(recipe, second, folder / "learner.keras", start)
     later = episodes.skip(recipe.warm_steps)
-    twins = {
-        "twin": recipe.twin_steps(recipe.inner_steps),
-        "twin_time": round(recipe.warm_steps * learner.seconds / max(warm.seconds, 1e-9)),
-    }
-    trained = {}
-    for name, steps in twins.items():
-        report(f"{name}, {steps} plain steps")
-        trained[name] = _plain(recipe, later, folder / f"{name}.keras", steps, recipe.twin_rate, start)
+    twins = {"twin": recipe.twin_steps(recipe.inner_steps)}
+    trained: dict[str, Training] = {}
+    for name in ("twin", "twin_time"):
+        if name not in twins:  # timed by the twin: the warm start may have run in another precision
+            twins[name] = max(1, round(twins["twin"] * learner.seconds / max(trained["twin"].seconds, 1e-9)))
+        report(f"{name}, {twins[name]} plain steps")
+        trained[name] = _plain(recipe, later, folder / f"{name}.keras", twins[name], recipe.twin_rate, start)
     report("measuring on every held-out task")
     figures = _judged(
         recipe, judged_on or tasks, learner.model, {name: done.model.get_weights() for name, done in trained.items()}

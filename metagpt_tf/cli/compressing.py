@@ -23,7 +23,8 @@ def compress_learner(learner: MetaLearner, arguments: Namespace) -> Optimized:
     """
     model: Any = learner.model
     recipe = recipe_of(arguments.recipe, arguments.steps) if arguments.recipe else None
-    target = {name: share for name in ("size", "packed", "latency", "loss") if (share := getattr(arguments, name))}
+    shares = {name: getattr(arguments, name) for name in ("size", "packed", "latency", "loss")}
+    target = {name: share for name, share in shares.items() if share is not None}
     lengths = {"source_length": model.source_length, "target_length": model.target_length}
     arguments.n_query = arguments.k_shot  # a file measures as many examples as it adapts to
     with Stages("reading data") as stages:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from metagpt_tf.compression._tfmot import CENTROIDS, ClusteringAlgorithm
 from metagpt_tf.compression.copies import copy_of
-from metagpt_tf.compression.pruning import prunable_variables
+from metagpt_tf.compression.prunable import prunable_variables
 from metagpt_tf.compression.recovery import recover
 from metagpt_tf.registry import closest
 
@@ -38,6 +38,9 @@ def cluster(
         backup: directory that makes the training resumable.
         verbose: as in `fit`.
         **options: of `WeightClustering`.
+
+    Returns:
+        The copy.
 
     Raises:
         ValueError: not built or compiled, endless data without steps, or what `WeightClustering` refuses.
@@ -113,6 +116,9 @@ class WeightClustering(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for clusters in self._clusters:
             clusters.gather()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.on_train_batch_end(0)  # an optimizer may write its averages after the last step
 
 
 class _Clusters:

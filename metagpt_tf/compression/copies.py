@@ -31,15 +31,23 @@ def copy_of(subject: Any, optimizer: Any = None, **changes: Any) -> Any:
 
 def compiled_like(model: Any, subject: Any, optimizer: Any = None) -> Any:
     """Compile a model with the subject's loss and metrics and a fresh optimizer, and return it."""
+    fresh = keras.optimizers.get(optimizer) if optimizer is not None else _afresh(subject.optimizer)
+    if isinstance(subject, MetaLearner):  # by hand: a config has no place for a function of the user's own
+        metrics = [_afresh(m) if isinstance(m, keras.metrics.Metric) else m for m in subject._given_metrics or []]
+        model.compile(
+            fresh,
+            subject._given_loss,
+            metrics or None,
+            run_eagerly=subject.run_eagerly,
+            steps_per_execution=subject.steps_per_execution,
+        )
+        return model
     config = dict(subject.get_compile_config())
-    config["optimizer"] = keras.saving.serialize_keras_object(
-        keras.optimizers.get(optimizer) if optimizer is not None else _afresh(subject.optimizer)
-    )
-    if isinstance(subject, MetaLearner):
-        config["optimizer_built"] = False
+    config["optimizer"] = keras.saving.serialize_keras_object(fresh)
     model.compile_from_config(config)
     return model
 
 
-def _afresh(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    return type(optimizer).from_config(optimizer.get_config())
+def _afresh(part: Any) -> Any:
+    """Another of the same configuration, without what it has seen."""
+    return type(part).from_config(part.get_config())

@@ -16,6 +16,7 @@ from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
 from metagpt_tf.meta.outer import TaskResult, run_task
+from metagpt_tf.meta.rematerialize import recomputed_steps
 from metagpt_tf.meta.task import TaskModel
 
 
@@ -61,23 +62,35 @@ def distill(
 
     Reference: Hinton, Vinyals & Dean, 2015, "Distilling the Knowledge in a Neural Network".
     """
-    if isinstance(teacher, MetaLearner) != isinstance(student, MetaLearner):
-        names = " and ".join(type(part).__name__ for part in (teacher, student))
-        raise TypeError(f"Teacher and student must both be a MetaLearner, or both a model; received {names}.")
-    if not temperature > 0 or not 0 <= weight <= 1:
-        raise ValueError(f"Expected temperature > 0 and weight in [0, 1], received {temperature!r} and {weight!r}.")
+    _check(teacher, student, temperature, weight, losses)
     options = {"steps": steps, "callbacks": callbacks, "backup": backup, "verbose": verbose}
     copied = copy_of(student, optimizer)
     if not isinstance(student, MetaLearner):
         _distill_model(teacher, copied, data, losses or _logits(temperature), weight, options)
         return copied
-    if losses is not None:
-        raise ValueError("losses are for two models; two learners compare their logits.")
-    pupil = DistillingLearner(copied.model, teacher, copied.algorithm, temperature, weight, copied.task_parallelism)
-    pupil.keep_zeros = copied.keep_zeros
+    pupil = DistillingLearner(
+        copied.model,
+        teacher,
+        copied.algorithm,
+        temperature,
+        weight,
+        task_parallelism=copied.task_parallelism,
+        rematerialize=copied.rematerialize,
+        keep_zeros=copied.keep_zeros,
+    )
     pupil.compile(copied.optimizer, copied.task_loss)
     recover(pupil, data, **options)
     return copied
+
+
+def _check(teacher: Any, student: Any, temperature: float, weight: float, losses: Any) -> None:
+    if isinstance(teacher, MetaLearner) != isinstance(student, MetaLearner):
+        names = " and ".join(type(part).__name__ for part in (teacher, student))
+        raise TypeError(f"Teacher and student must both be a MetaLearner, or both a model; received {names}.")
+    if not temperature > 0 or not 0 <= weight <= 1:
+        raise ValueError(f"Expected temperature > 0 and weight in [0, 1], received {temperature!r} and {weight!r}.")
+    if losses is not None and isinstance(student, MetaLearner):
+        raise ValueError("losses are for two models; two learners compare their logits.")
 
 
 def _logits(temperature: float) -> Any:
@@ -85,15 +98,13 @@ def _logits(temperature: float) -> Any:
 
 
 def _distill_model(teacher: Any, student: Any, data: Any, losses: Any, weight: float, options: dict[str, Any]) -> None:
-    trainable = teacher.trainable
-    distiller = keras.distillation.Distiller(teacher, student, losses, student_loss_weight=1.0 - weight)
+    frozen = type(teacher).from_config(teacher.get_config())  # the Distiller freezes its teacher for good
+    frozen.set_weights(teacher.get_weights())
+    distiller = keras.distillation.Distiller(frozen, student, losses, student_loss_weight=1.0 - weight)
     if hasattr(student, "training_inputs"):
         data = data.map(lambda x, y: (student.training_inputs(x, y), y))
-    try:
-        distiller.compile(student.optimizer, loss=student.loss)
-        recover(distiller, data, **options)
-    finally:
-        teacher.trainable = trainable  # the Distiller freezes it for good
+    distiller.compile(student.optimizer, loss=student.loss)
+    recover(distiller, data, **options)
 
 
 class DistillingLearner(MetaLearner):
@@ -105,7 +116,7 @@ class DistillingLearner(MetaLearner):
         algorithm: the student's.
         temperature: T.
         weight: w, share of the teacher's word.
-        task_parallelism: as in `MetaLearner`.
+        **kwargs: as in `MetaLearner`.
     """
 
     teacher: MetaLearner
@@ -117,10 +128,9 @@ class DistillingLearner(MetaLearner):
         algorithm: Any,
         temperature: float = 2.0,
         weight: float = 0.5,
-        task_parallelism: str = "vectorized",
         **kwargs: Any,
     ) -> None:
-        super().__init__(model, algorithm, task_parallelism, **kwargs)
+        super().__init__(model, algorithm, **kwargs)
         object.__setattr__(self, "teacher", teacher)  # past Keras, which would take the teacher's weights for ours
         self.temperature, self.weight = temperature, weight
 
@@ -131,7 +141,8 @@ class DistillingLearner(MetaLearner):
         logits = adapted_logits(self.teacher, fields)
         given = (self.model, self.task_loss, self.layout, weights[: self._trainable_count], training)
         task = _TaughtTask(*given, fields.query_x, logits, self.temperature, self.weight)
-        with self._algorithm_scope(weights):
+        recomputed = recomputed_steps(self.algorithm, self.rematerialize)
+        with self._algorithm_scope(weights), recomputed:
             return run_task(task, self.algorithm, fields, bool(self._learner_metrics.given))
 
 
@@ -182,7 +193,15 @@ def soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float, mask: 
         teacher, student: logits `(…, V)`.
         temperature: T.
         mask: `(…)`, positions that count; `None` for all.
+
+    Raises:
+        ValueError: logits of different shapes, or a single one, of which every share is 1.
     """
+    if teacher.shape != student.shape or student.shape[-1] == 1:
+        raise ValueError(
+            f"Teacher and student must answer with as many logits, two at least; received shapes {teacher.shape} and "
+            f"{student.shape}."
+        )
     teacher, student = (tf.cast(logits, tf.float32) / temperature for logits in (teacher, student))
     shares = tf.nn.softmax(teacher)
     divergence = tf.reduce_sum(shares * (tf.nn.log_softmax(teacher) - tf.nn.log_softmax(student)), axis=-1)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
 from metagpt_tf.meta.task import TaskModel
+from metagpt_tf.models import MetaGPT
 
 HEADS = re.compile(r"(.*attention)/output/kernel$")
 NEURONS = re.compile(r"(.*feed_forward)/down/kernel$")
@@ -34,11 +35,14 @@ def importance(learner: MetaLearner, episodes: tf.data.Dataset) -> dict[str, np.
         networks' gates together) to a score `()`.
 
     Raises:
+        TypeError: the learner's model is no `MetaGPT`.
         ValueError: no episodes.
 
     Reference: Michel, Levy & Neubig, 2019, "Are Sixteen Heads Really Better than One?"; Molchanov et al., 2019,
     "Importance Estimation for Neural Network Pruning".
     """
+    if not isinstance(learner.model, MetaGPT):
+        raise TypeError(f"importance scores the parts of a MetaGPT, received a {type(learner.model).__name__}.")
     paths = [v.path for v in learner.model.trainable_variables]
     places = [i for i, path in enumerate(paths) if HEADS.match(path) or NEURONS.match(path)]
     measure = _row_scores(learner, places)

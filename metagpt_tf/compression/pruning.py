@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,37 +11,9 @@ import tensorflow as tf
 from metagpt_tf.compression import schedules
 from metagpt_tf.compression._tfmot import Pruning
 from metagpt_tf.compression.copies import copy_of
+from metagpt_tf.compression.prunable import prunable_variables, trained_model
 from metagpt_tf.compression.recovery import number_of_steps, recover
-from metagpt_tf.kept_zeros import is_prunable, sparsity
-
-
-def trained_model(model: keras.Model) -> keras.Model:
-    """The model that a learner trains, or the model itself."""
-    return getattr(model, "model", model)
-
-
-def prunable_variables(model: keras.Model, policy: Mapping[str, Any] | None = None) -> list[tuple[Any, Any]]:
-    """Matrices to prune, each with what the policy says of it.
-
-    Args:
-        model: a built model, or a learner round one.
-        policy: regular expression over weight paths to a sparsity, a schedule, or `None` for "leave it"; the first that
-            is found in a path counts, and a matrix that none is found in stays as it is. `None`: all matrices.
-
-    Raises:
-        ValueError: not built, or nothing to prune (with the paths there are).
-    """
-    variables = [v for v in trained_model(model).trainable_variables if is_prunable(v)]
-    rules = {".": True} if policy is None else policy
-    chosen = []
-    for variable in variables:
-        rule = next((rules[pattern] for pattern in rules if re.search(pattern, variable.path)), None)
-        if rule is not None:
-            chosen.append((variable, rule))
-    if not chosen:
-        paths = ", ".join(v.path for v in variables[:4]) or "no matrices: is it built?"
-        raise ValueError(f"There is nothing to prune in model {model.name!r} by {policy}. Its matrices: {paths}")
-    return chosen
+from metagpt_tf.kept_zeros import sparsity
 
 
 def prune(
@@ -101,7 +72,8 @@ class MagnitudePruning(keras.callbacks.Callback):
 
     Args:
         schedule: a sparsity in (0, 1), or a tfmot schedule (`schedules.get`).
-        policy: regular expression over weight paths to a sparsity, a schedule or `None`; see `prunable_variables`.
+        policy: regular expression over weight paths to a sparsity (at once), a schedule, `True` for the one above or
+            `None`; see `prunable_variables`.
         block_size: `(height, width)` of the blocks that are zero together, for matrices.
         block_pooling: `"AVG"` or `"MAX"`, what of a block is compared.
         m_by_n: `(2, 4)`: two of four neighbours along the input axis are zero, from the first step on; the schedule
@@ -144,6 +116,11 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._engines: list[_Engine] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self._engines = []
+        prunable_variables(self.model, self.policy)
+
+    def _begin(self) -> None:
+        """Make the engines: in the first step, when a callback that restores an interrupted training has done so."""
         groups: dict[int, tuple[Any, list[Any]]] = {}
         for variable, rule in prunable_variables(self.model, self.policy):
             schedule = self.schedule if rule is True else schedules.get(rule)
@@ -153,12 +130,17 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._check_execution()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if not self._engines:
+            self._begin()
         for engine in self._engines:
             engine.update(self._step())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for engine in self._engines:
             engine.apply()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.on_train_batch_end(0)  # an optimizer may write its averages after the last step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         share = sparsity(trained_model(self.model))
@@ -190,8 +172,9 @@ class _Engine:
         self.variables, self.frequency = variables, schedule.frequency
         self._by_groups = options.m_by_n is not None
         self._step = tf.Variable(step, dtype=tf.int64, trainable=False)
-        begun = step > schedule.begin_step
         # A training that goes on has pruned weights already; before that, a zero is only a first value.
+        begun = step > schedule.begin_step and any(bool(tf.reduce_any(v.value == 0)) for v in variables)
+        _check_end(schedule, step, begun, self._by_groups)
         masks = [tf.cast(v.value != 0, v.dtype) if begun else tf.ones_like(v.value) for v in variables]
         rows = [
             (v.value, tf.Variable(m, trainable=False), tf.Variable(0.0, trainable=False, dtype=v.dtype))
@@ -249,6 +232,18 @@ class KeepZeros(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for variable, mask in self._masks:
             variable.assign(variable.value * mask)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.on_train_batch_end(0)  # an optimizer may write its averages after the last step
+
+
+def _check_end(schedule: Any, step: int, begun: bool, by_groups: bool) -> None:
+    end = getattr(schedule, "end_step", -1)
+    if not by_groups and not begun and 0 <= end < step:
+        raise ValueError(
+            f"The schedule ends in step {end}, and the optimizer has taken {step} already, so nothing would be pruned. "
+            "Compile with a new optimizer, or give the schedule later steps."
+        )
 
 
 def _check_groups(variable: Any, options: MagnitudePruning) -> None:

@@ -39,6 +39,9 @@ def quantize(
         k_shot: K of a file that adapts.
         **options: of `export_litert` or `export_integer`.
 
+    Returns:
+        The path.
+
     Raises:
         TypeError, ValueError: an unknown quantization, no episodes where they are needed, what the exports refuse.
 
@@ -74,7 +77,7 @@ def train_for_quantization(
 
     Quantization-aware training: each task starts at `q(θ)`, the nearest weights that integers can hold, and the
     gradient passes the rounding unchanged (straight-through), as in tfmot's `LastValueQuantizer`. The steps of a task
-    stay float, as they are in the file.
+    stay float, as they are in the file. A pruned learner loses those of its weights that round to zero.
 
     Args:
         learner: compiled; it stays as it is.
@@ -110,11 +113,14 @@ class _RoundingLearner(MetaLearner):
     """A learner whose tasks begin at rounded weights."""
 
     def __init__(self, learner: MetaLearner, bits: int, per_channel: bool) -> None:
-        super().__init__(learner.model, learner.algorithm, learner.task_parallelism, keep_zeros=learner.keep_zeros)
+        options = (learner.task_parallelism, learner.rematerialize, learner.keep_zeros)
+        super().__init__(learner.model, learner.algorithm, *options)
         self.bits, self.per_channel = bits, per_channel
 
     def _run_task(self, weights: list[Any], episode: Any, training: bool) -> TaskResult:
-        return super()._run_task([self._rounded(weight) for weight in weights], episode, training)
+        own = weights[self._trainable_count :]  # the algorithm's: rates are not rounded
+        weights = [self._rounded(weight) for weight in weights[: self._trainable_count]]
+        return super()._run_task([*weights, *own], episode, training)
 
     def _rounded(self, weight: tf.Tensor) -> tf.Tensor:
         return straight_through(weight, self.bits, self.per_channel) if is_rounded(weight) else weight

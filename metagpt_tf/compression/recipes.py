@@ -1,17 +1,22 @@
 """A compression as data: which steps, in which order, with which options; written down, checked and resumed."""
 
+import inspect
 import json
 import os
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from metagpt_tf.compression.clustering import cluster
-from metagpt_tf.compression.pruning import prunable_variables, prune
-from metagpt_tf.compression.structured import shrink
+from metagpt_tf.compression.clustering import WeightClustering, cluster
+from metagpt_tf.compression.prunable import prunable_variables
+from metagpt_tf.compression.pruning import MagnitudePruning, prune
+from metagpt_tf.compression.recovery import number_of_steps
+from metagpt_tf.compression.structured import check_shares, shrink
 from metagpt_tf.export.litert import QUANTIZATIONS
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
@@ -74,7 +79,7 @@ class CompressionRecipe:
 
     def to_json(self) -> str:
         """The recipe as JSON."""
-        return json.dumps([[name, options] for name, options in self.steps], sort_keys=True)
+        return json.dumps([[name, options] for name, options in self.steps])
 
     @classmethod
     def from_json(cls, text: str) -> "CompressionRecipe":
@@ -84,9 +89,14 @@ class CompressionRecipe:
             ValueError: no recipe.
         """
         try:
-            return cls(tuple((str(name), dict(options)) for name, options in json.loads(text)))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f'Expected JSON like [["prune", {{"schedule": 0.8}}]], received {text[:80]!r}.') from error
+            steps = json.loads(text)
+        except json.JSONDecodeError:
+            steps = None
+        if not isinstance(steps, list) or not all(
+            isinstance(step, list) and list(map(type, step)) == [str, dict] for step in steps
+        ):
+            raise ValueError(f'Expected JSON like [["prune", {{"schedule": 0.8}}]], received {text[:80]!r}.')
+        return cls(tuple((name, options) for name, options in steps))
 
     def check(self, learner: Any) -> None:
         """Say why this recipe cannot be applied, before anything is trained.
@@ -102,6 +112,9 @@ class CompressionRecipe:
         if self.quantization not in QUANTIZATIONS:
             raise ValueError(f"Unknown quantization {self.quantization!r}. {closest(self.quantization, QUANTIZATIONS)}")
         options = dict(self.steps)
+        for name, given in self.steps:
+            if name in TRAINED:
+                CHECKS[name](given)
         if "shrink" in options and not isinstance(learner.model, MetaGPT):
             raise TypeError(
                 f"'shrink' takes heads and neurons out of a MetaGPT, not of a {type(learner.model).__name__}."
@@ -125,7 +138,10 @@ class CompressionRecipe:
             TypeError, ValueError: see `check`; or the folder holds another recipe.
         """
         self.check(learner)
-        log = None if folder is None else _Log(Path(folder), self)
+        for name, options in self.steps:
+            if name in TRAINED and (name != "shrink" or options.get("steps")):
+                number_of_steps(episodes, options.get("steps"))
+        log = None if folder is None else _Log(Path(folder), self, learner)
         for index, (name, options) in enumerate(self.steps):
             if name in TRAINED:
                 done = log.done(index) if log else None
@@ -139,12 +155,15 @@ class CompressionRecipe:
 class _Log:
     """The learner after each step, as files."""
 
-    def __init__(self, folder: Path, recipe: CompressionRecipe) -> None:
+    def __init__(self, folder: Path, recipe: CompressionRecipe, learner: MetaLearner) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        note, text = folder / "recipe.json", recipe.to_json()
+        note, text = folder / "recipe.json", json.dumps([fingerprint(learner), json.loads(recipe.to_json())])
         if note.exists() and note.read_text() != text:
-            raise ValueError(f"{folder} holds the steps of another recipe, {note.read_text()}. Choose another folder.")
+            raise ValueError(
+                f"{folder} holds the steps of another recipe or learner, {note.read_text()[:200]}. "
+                "Choose another folder."
+            )
         with written_aside(note) as aside:
             aside.write_text(text)
 
@@ -161,18 +180,55 @@ class _Log:
             learner.save(aside)
 
 
-def standard_recipes(steps: int = 100) -> Sequence[tuple[str, CompressionRecipe]]:
+def fingerprint(learner: MetaLearner) -> int:
+    """A checksum of a learner's weights."""
+    checksum = 0
+    for weight in learner.get_weights():
+        checksum = zlib.crc32(np.ascontiguousarray(weight).tobytes(), checksum)
+    return checksum
+
+
+def _check_prune(options: dict[str, Any]) -> None:
+    given = _own_options(prune, options)
+    MagnitudePruning(options.get("schedule", 0.8), **given)
+
+
+def _check_cluster(options: dict[str, Any]) -> None:
+    WeightClustering(options.get("number_of_clusters", 16), **_own_options(cluster, options))
+
+
+def _check_shrink(options: dict[str, Any]) -> None:
+    for name in _own_options(shrink, options):
+        raise ValueError(f"Unknown option {name!r} of shrink. {closest(name, inspect.signature(shrink).parameters)}")
+    check_shares(**{name: options[name] for name in ("heads", "neurons", "layers") if name in options})
+
+
+def _own_options(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The options that a function has no name for, and hands on."""
+    return {name: value for name, value in options.items() if name not in inspect.signature(function).parameters}
+
+
+CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "shrink": _check_shrink,
+    "prune": _check_prune,
+    "cluster": _check_cluster,
+}
+
+
+def standard_recipes(steps: int = 100, with_structure: bool = True) -> Sequence[tuple[str, CompressionRecipe]]:
     """Recipes from mild to strong, each with about so many training steps.
 
     Args:
         steps: meta-training steps of each step that trains.
+        with_structure: whether those that take heads and neurons out of a `MetaGPT` are among them.
     """
     prune_80, cluster_16 = {"schedule": 0.8, "steps": steps}, {"number_of_clusters": 16, "steps": max(steps // 2, 1)}
     half = {"heads": 0.5, "neurons": 0.5, "steps": steps}
     make = CompressionRecipe.of
-    return (
+    recipes = (
         ("int8", make(quantize={"quantization": "weight_int8"})),
         ("pruned_int8", make(prune=prune_80, quantize={"quantization": "weight_int8"})),
         ("half_int8", make(shrink=half, quantize={"quantization": "weight_int8"})),
         ("packed", make(prune=prune_80, cluster=cluster_16, quantize={"quantization": "weight_int8_per_tensor"})),
     )
+    return tuple((name, recipe) for name, recipe in recipes if with_structure or "shrink" not in dict(recipe.steps))

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-LONGEST_EPOCH = 25
+LONGEST_EPOCH, SHORTEST_EPOCH = 25, 5
 
 
 def recover(
@@ -25,8 +25,8 @@ def recover(
         data: what its `fit` takes; repeated if there is less.
         steps: training steps; `None` for one pass through finite data.
         callbacks: of `fit`; they begin after what was interrupted has been restored.
-        backup: directory that makes the training resumable: it runs in epochs of at most 25 steps, and goes on after
-            the last whole one.
+        backup: directory that makes the training resumable: it runs in epochs of 5 to 25 steps, the longest that divide
+            it (else in one), and goes on after the last whole one, with the data from their beginning.
         verbose: as in `fit`.
 
     Returns:
@@ -38,7 +38,8 @@ def recover(
     count = number_of_steps(data, steps)
     restored = [] if backup is None else [keras.callbacks.BackupAndRestore(str(backup))]
     longest = LONGEST_EPOCH if restored else count
-    length = next(n for n in range(min(longest, count), 0, -1) if count % n == 0)
+    lengths = [n for n in range(min(longest, count), SHORTEST_EPOCH - 1, -1) if count % n == 0]
+    length = lengths[0] if lengths else count
     return model.fit(
         data.repeat(),
         steps_per_epoch=length,

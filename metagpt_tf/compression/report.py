@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.export import export_litert, latency_worker
+from metagpt_tf.export.litert import as_stored
 from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.kept_zeros import sparsity
 from metagpt_tf.meta import MetaLearner
@@ -121,6 +122,9 @@ def compression_report(
         unit: factor on losses; the default turns nats into bits.
         repeats: calls that are timed.
 
+    Returns:
+        The report; `print` it, or read `rows` and `ratios`.
+
     Raises:
         ValueError: no variants, no episodes, or queries of another number than K.
     """
@@ -128,17 +132,19 @@ def compression_report(
     _check(variants, tasks)
     k_shot = len(tf.nest.flatten(tasks[0][0])[0])
     rows: list[Row] = []
+    labels = tf.nest.flatten(tasks[0][1])[0]
+    target = tf.TensorSpec(labels.shape[1:], labels.dtype)
     with tempfile.TemporaryDirectory() as temporary:
         for name, variant in variants.items():
             learner, quantization = variant if isinstance(variant, tuple) else (variant, "float32")
             place = Path(folder or temporary)
             place.mkdir(parents=True, exist_ok=True)
             with inner_steps(learner, steps):
-                path = export_litert(learner, place / f"{name}.tflite", k_shot, quantization=quantization)
-                measured = export_litert(
-                    learner, Path(temporary) / "loss.tflite", k_shot, quantization=quantization, with_loss=True
-                )
-            before, after = (unit * value for value in losses_of_file(measured, learner, tasks))
+                options = {"quantization": quantization, "target": target}
+                path = export_litert(learner, place / f"{name}.tflite", k_shot, **options)
+                measured = export_litert(learner, Path(temporary) / "loss.tflite", k_shot, with_loss=True, **options)
+            losses = losses_of_file(measured, learner, quantization, tasks)
+            before, after = (unit * value for value in losses)
             rows.append(_row(name, learner, path, before, after, rows[0] if rows else None, repeats))
     first = next(iter(variants.values()))
     own = (first[0] if isinstance(first, tuple) else first).algorithm.inner_steps
@@ -166,9 +172,9 @@ def _row(
     )
 
 
-def losses_of_file(path: Path, learner: MetaLearner, tasks: list[Any]) -> tuple[float, float]:
+def losses_of_file(path: Path, learner: MetaLearner, quantization: str, tasks: list[Any]) -> tuple[float, float]:
     """Mean query loss over tasks, before and after the file has adapted to each; the file has the signature `loss`."""
-    runner, nothing = LiteRTRunner(path, num_threads=1), np.asarray(learner.layout.initial_state())
+    runner, nothing = LiteRTRunner(path, num_threads=1), first_state(learner, quantization)
     found = []
     for task in tasks:
         episode = as_episode(task)
@@ -176,6 +182,13 @@ def losses_of_file(path: Path, learner: MetaLearner, tasks: list[Any]) -> tuple[
         found.append([runner.loss(episode.query_x, episode.query_y, given) for given in (nothing, state)])
     before, after = np.mean(found, axis=0)
     return float(before), float(after)
+
+
+def first_state(learner: MetaLearner, quantization: str) -> np.ndarray:
+    """The state `(P,)` that a file of this quantization begins with: its weights as they are stored."""
+    layout = learner.layout
+    stored = [tf.constant(as_stored(v.numpy(), quantization)) for v in layout.variables]
+    return np.asarray(layout.pack(stored))
 
 
 def timings(path: Path, repeats: int = 20) -> dict[str, float]:

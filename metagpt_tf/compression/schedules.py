@@ -1,4 +1,4 @@
-"""How sparse a model is to be at which step: tfmot's schedules, by number, name or object."""
+"""How sparse a model is to be at which step: tfmot's schedules, of a number, a config or an object."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 from metagpt_tf.compression._tfmot import ConstantSparsity, PolynomialDecay, PruningSchedule
 from metagpt_tf.registry import closest
 
-SCHEDULES = {"constant": ConstantSparsity, "polynomial": PolynomialDecay}
-_CONFIG_NAMES = {cls.__name__: cls for cls in SCHEDULES.values()}
+SCHEDULES = {cls.__name__: cls for cls in (ConstantSparsity, PolynomialDecay)}
 
 
 def get(schedule: Any, steps: int | None = None, frequency: int = 10) -> PruningSchedule:
@@ -33,9 +32,9 @@ def get(schedule: Any, steps: int | None = None, frequency: int = 10) -> Pruning
         return schedule
     if isinstance(schedule, Mapping):
         name = schedule.get("class_name")
-        if name not in _CONFIG_NAMES:
-            raise ValueError(f"Unknown pruning schedule {name!r}. {closest(str(name), _CONFIG_NAMES)}")
-        return _CONFIG_NAMES[name].from_config(schedule["config"])
+        if name not in SCHEDULES:
+            raise ValueError(f"Unknown pruning schedule {name!r}. {closest(str(name), SCHEDULES)}")
+        return SCHEDULES[name].from_config(schedule["config"])
     if isinstance(schedule, bool) or not isinstance(schedule, int | float) or not 0 < schedule < 1:
         raise ValueError(f"A sparsity is a share in (0, 1), e.g. 0.8, received {schedule!r}.")
     if steps is None or steps < 2:

@@ -57,9 +57,7 @@ def shrink(
     model = learner.model
     if not isinstance(model, MetaGPT):
         raise TypeError(f"shrink takes heads and neurons out of a MetaGPT, received {type(model).__name__}.")
-    for name, share in (("heads", heads), ("neurons", neurons), ("layers", layers)):
-        if not 0 < share <= 1:
-            raise ValueError(f"{name} is the share that stays, in (0, 1], received {share!r}.")
+    check_shares(heads=heads, neurons=neurons, layers=layers)
     parts = _Parts(model, importance(learner, episodes.take(scoring_batches)), heads, neurons, layers)
     small = parts.smaller_model()
     algorithm = type(learner.algorithm).from_config(learner.algorithm.get_config())
@@ -69,6 +67,17 @@ def shrink(
     if steps:
         recover(copied, episodes, steps, (), backup, verbose)
     return copied
+
+
+def check_shares(**shares: float) -> None:
+    """Refuse what is no share of heads, neurons or layers.
+
+    Raises:
+        ValueError: outside of (0, 1].
+    """
+    for name, share in shares.items():
+        if not 0 < share <= 1:
+            raise ValueError(f"{name} is the share that stays, in (0, 1], received {share!r}.")
 
 
 class _Parts:
@@ -142,6 +151,8 @@ def _take_rates_over(learner: MetaLearner, copied: MetaLearner, parts: _Parts) -
     """Learned rates of the tensors that stay."""
     names = [parts._inside(v) for v in learner.layout.variables]
     columns = [names.index(parts.old_name(v)) for v in copied.layout.variables]
+    if len(learner.algorithm.variables) != len(copied.algorithm.variables):
+        return  # a weight for each tensor, and fewer tensors: they begin anew
     for old, new in zip(learner.algorithm.variables, copied.algorithm.variables, strict=True):
         values = old.numpy()
         if values.shape and values.shape[-1] == len(names):

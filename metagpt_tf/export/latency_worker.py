@@ -4,6 +4,7 @@ Run as a script: `latency_worker.py FILE REPEATS`. Writes one line of JSON.
 """
 
 import json
+import pathlib
 import resource
 import sys
 import time
@@ -14,6 +15,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 def megabytes() -> float:
     """Most memory this process has held."""
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():  # `ru_maxrss` is inherited from the process that started this one
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -25,7 +29,8 @@ def main(path: str, repeats: int) -> dict[str, float]:
     found = {}
     for label, name in (("latency_ms", "generate" if "generate" in names else "predict"), ("adapt_ms", "adapt")):
         runner = interpreter.get_signature_runner(name)
-        inputs = {key: filled(details) for key, details in runner.get_input_details().items()}
+        letter = 100 if "generate" in names else 0
+        inputs = {key: filled(details, letter) for key, details in runner.get_input_details().items()}
         times = []
         for _ in range(repeats + 1):
             began = time.perf_counter()
@@ -35,10 +40,10 @@ def main(path: str, repeats: int) -> dict[str, float]:
     return {**found, "peak_mb": megabytes() - before}
 
 
-def filled(details: dict) -> np.ndarray:
-    """An input of that shape; ids are letters, so that no row is empty."""
+def filled(details: dict, letter: int) -> np.ndarray:
+    """An input of that shape; ids of texts are letters, so that no row is empty."""
     whole = np.issubdtype(details["dtype"], np.integer)
-    return np.full(details["shape"], 100 if whole else 0, details["dtype"])
+    return np.full(details["shape"], letter if whole else 0, details["dtype"])
 
 
 if __name__ == "__main__":

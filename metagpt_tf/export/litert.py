@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.export.ballast import without_ballast
 from metagpt_tf.export.signatures import Exported, traced
-from metagpt_tf.export.weight_quantization import quantized_weights
+from metagpt_tf.export.weight_quantization import quantized_weights, rounded
 from metagpt_tf.files import written_aside
 from metagpt_tf.layers import shared_weight_layout
 from metagpt_tf.meta import MetaLearner
@@ -24,6 +25,19 @@ QUANTIZATIONS: dict[str, dict[str, Any]] = {
     "weight_int8_per_tensor": {"bits": 8, "per_channel": False},
     "weight_int4": {"bits": 4},
 }
+
+
+def as_stored(weight: np.ndarray, quantization: str) -> np.ndarray:
+    """A weight as a file of this quantization has it where a task begins.
+
+    Args:
+        weight: of the model.
+        quantization: see `export_litert`; the converter's `"dynamic_int8"` leaves what a task adapts as it is.
+    """
+    how = QUANTIZATIONS[quantization]
+    if "bits" in how:
+        return rounded(weight, **how)
+    return weight.astype("float16").astype("float32") if tf.float16 in how.get("types", ()) else weight
 
 
 def export_litert(
@@ -106,7 +120,7 @@ def convert(
                 f"This model does not convert to LiteRT with builtin operations: {_first_line(error)}"
             ) from error
     if "bits" in how:
-        return quantized_weights(content, [v.numpy() for v in exported.variables() if v.dtype == tf.float32], **how)
+        return quantized_weights(content, [v.numpy() for v in exported.model.variables if v.dtype == "float32"], **how)
     return content
 
 

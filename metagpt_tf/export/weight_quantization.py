@@ -7,6 +7,7 @@ runtime computes once when it loads the file: products run in float32 as before,
 
 import hashlib
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,21 +39,26 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
     if bits not in TYPES:
         raise ValueError(f"Weights become integers of 8 or 4 bits, received bits={bits!r}.")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    writer = _Writer(model, {_key(w) for w in weights if is_rounded(w)}, bits, per_channel)
+    large = [w for w in weights if is_rounded(w)]
+    writer = _Writer(model, large, bits, per_channel)
     for subgraph in model.subgraphs:
         constants = [i for i, tensor in enumerate(subgraph.tensors) if writer.takes(tensor)]
         for index in constants:
             writer.replace(subgraph, index)
     writer.drop_floats()
+    writer.warn_of_missing(large)
     return packed(model)
 
 
 class _Writer:
     """Replaces constants; tensors that shared a buffer share its integers."""
 
-    def __init__(self, model: schema.ModelT, weights: set[bytes], bits: int, per_channel: bool) -> None:
-        self.model, self.weights, self.bits, self.per_channel = model, weights, bits, per_channel
+    def __init__(self, model: schema.ModelT, weights: list[np.ndarray], bits: int, per_channel: bool) -> None:
+        self.model, self.bits, self.per_channel = model, bits, per_channel
+        # The converter keeps a matrix as it is, or with its last axis first.
+        self._turned = {_key(turned(w)): True for w in weights} | {_key(w): False for w in weights}
         self._done: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self._found: set[bytes] = set()
         self._opcode: int | None = None
 
     def takes(self, tensor: schema.TensorT) -> bool:
@@ -60,7 +66,7 @@ class _Writer:
         data = self.model.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * SMALLEST:
             return False
-        return _key(np.frombuffer(bytes(data), "<f4")) in self.weights
+        return self._key_of(tensor) in self._turned
 
     def replace(self, subgraph: schema.SubGraphT, index: int) -> None:
         """Constant `index` becomes the output of a `DEQUANTIZE` at the head of its subgraph."""
@@ -71,7 +77,8 @@ class _Writer:
         stored.quantization = schema.QuantizationParametersT()
         stored.quantization.scale = scales
         stored.quantization.zeroPoint = np.zeros(len(scales), np.int64)
-        stored.quantization.quantizedDimension = len(tensor.shape) - 1 if len(scales) > 1 else 0
+        last = len(tensor.shape) - 1
+        stored.quantization.quantizedDimension = 0 if len(scales) == 1 or self._turned[self._key_of(tensor)] else last
         subgraph.tensors.append(stored)
         operator = schema.OperatorT()
         operator.opcodeIndex = self._dequantize()
@@ -85,14 +92,32 @@ class _Writer:
         for buffer in {buffer for buffer, _ in self._done} - used:
             self.model.buffers[buffer].data = None
 
+    def warn_of_missing(self, weights: list[np.ndarray]) -> None:
+        """Say which weights the converter has changed, so that they stay float32."""
+        missing = [w.shape for w in weights if not {_key(w), _key(turned(w))} & self._found]
+        if missing:
+            warnings.warn(
+                f"{len(missing)} of {len(weights)} large weights are not in the file as the model has them, and "
+                f"stay float32: those of shapes {missing[:5]}.",
+                stacklevel=3,
+            )
+
+    def _key_of(self, tensor: schema.TensorT) -> bytes:
+        return _key(np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4"))
+
     def _integers(self, tensor: schema.TensorT) -> tuple[int, np.ndarray]:
-        channels = int(tensor.shape[-1]) if self.per_channel else 1
+        name = self._key_of(tensor)
+        self._found.add(name)
+        first = self._turned[name]
+        channels = int(tensor.shape[0 if first else -1]) if self.per_channel else 1
         key = (tensor.buffer, channels)
         if key not in self._done:
-            values = np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4").reshape(-1, channels)
-            integers, scales = to_integers(values, self.bits)
+            values = np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4")
+            columns = values.reshape(channels, -1).T if first else values.reshape(-1, channels)
+            integers, scales = to_integers(columns, self.bits)
             buffer = schema.BufferT()
-            buffer.data = np.frombuffer(two_in_a_byte(integers.ravel(), self.bits), np.uint8)
+            flat = (integers.T if first else integers).ravel()
+            buffer.data = np.frombuffer(two_in_a_byte(flat, self.bits), np.uint8)
             self.model.buffers.append(buffer)
             self._done[key] = (len(self.model.buffers) - 1, scales)
         return self._done[key]
@@ -105,6 +130,11 @@ class _Writer:
             self.model.operatorCodes.append(code)
             self._opcode = len(self.model.operatorCodes) - 1
         return self._opcode
+
+
+def turned(weight: np.ndarray) -> np.ndarray:
+    """A weight with its last axis, that of its channels, first."""
+    return np.moveaxis(weight, -1, 0)
 
 
 def is_rounded(weight: Any) -> bool:

@@ -54,6 +54,7 @@ class PractisingModel(AdaptingModel):
                 f"A task of {type(self.environment).__name__} has shape {tuple(expected)}, received "
                 f"{tuple(task.shape)}. Give one task, e.g. a row of TaskBatch.task."
             )
+        layout = self.layout  # first: it drops graphs that are out of date
         if steps not in self._adapt_functions:
 
             def run(task: Any, seed: Any, multiplier: Any) -> Any:
@@ -61,7 +62,7 @@ class PractisingModel(AdaptingModel):
 
             self._adapt_functions[steps] = tf.function(run, autograph=False)
         inputs = (task, tf.constant([seed, 2], tf.int32), tf.constant(rate_multiplier, tf.float32))
-        return State.of(self.layout.check(self._adapt_functions[steps](*inputs)), self.layout.scope)
+        return State.of(layout.check(self._adapt_functions[steps](*inputs)), layout.scope, layout.keep_zeros)
 
     def adapt_tensors(
         self, x: Any, y: Any, steps: int | None = None, rate_multiplier: Any = 1.0, rolled: bool = False

@@ -5,45 +5,17 @@ Axes: K support, Q query, n rows of a task.
 
 import copy
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.datasets.splits import SPLITS
 from metagpt_tf.registry import closest
 from metagpt_tf.tasks.distribution import TaskDistribution, check_split, stateless_seed
 from metagpt_tf.tasks.episode import Episode
+from metagpt_tf.tasks.task_rows import Rows, Task, draw_episode, draw_task
 
-Task = tuple[Any, Any]
 OnSmall = Literal["error", "drop"]
-
-
-class _Rows:
-    """The rows of a split's tasks one below the other; task t is `size[t]` rows from `start[t]` on."""
-
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
-        self.names = sorted(tasks)
-        self.sizes = [_rows_of(name, tasks[name]) for name in self.names]
-        self.starts = np.concatenate([[0], np.cumsum(self.sizes)])[:-1].astype(np.int32)
-        try:
-            named = [tuple(tasks[name]) for name in self.names]
-            joined = tf.nest.map_structure(lambda *leaves: np.concatenate(leaves), *named)
-        except (ValueError, TypeError) as error:
-            shapes = {name: [np.shape(leaf) for leaf in tf.nest.flatten(tuple(tasks[name]))] for name in self.names[:5]}
-            raise ValueError(
-                f"The tasks of a split must agree in structure and in all axes but the first; received shapes {shapes}."
-            ) from error
-        with tf.device("CPU"):
-            self.columns = tf.nest.map_structure(tf.constant, joined)
-
-    def only(self, names: Collection[str]) -> "_Rows":
-        """The rows of some tasks; the columns are shared."""
-        kept = copy.copy(self)
-        places = [task for task, name in enumerate(self.names) if name in names]
-        kept.names, kept.sizes = [self.names[i] for i in places], [self.sizes[i] for i in places]
-        kept.starts = self.starts[places]
-        return kept
 
 
 class ArrayTasks(TaskDistribution):
@@ -80,7 +52,7 @@ class ArrayTasks(TaskDistribution):
         _check_disjoint(tasks)
         self.on_small = on_small
         self.size_exponent = 0.0
-        self._rows = {split: _Rows(tasks[split]) for split in SPLITS if tasks.get(split)}
+        self._rows = {split: Rows(tasks[split]) for split in SPLITS if tasks.get(split)}
         if not self._rows:
             raise ValueError("Received no task. Expected {'meta_train': {task_name: (x, y), …}, …}.")
         if self.split_name not in self._rows:
@@ -166,9 +138,9 @@ class ArrayTasks(TaskDistribution):
         candidates = self._large_enough(k_shot + n_query)
         task_seed, row_seed = tf.unstack(tf.random.split(tf.cast(seed, tf.int32), 2))
         sizes = tf.constant([rows.sizes[task] for task in candidates], tf.int32)
-        drawn = _draw_task(sizes, task_seed, self.size_exponent)
+        drawn = draw_task(sizes, task_seed, self.size_exponent)
         starts = tf.constant([rows.starts[task] for task in candidates], tf.int32)
-        return _draw(rows.columns, starts[drawn], sizes[drawn], row_seed, k_shot, n_query)
+        return draw_episode(rows.columns, starts[drawn], sizes[drawn], row_seed, k_shot, n_query)
 
     def episode(self, task_name: str, k_shot: int, n_query: int, seed: int = 0) -> Episode:
         """An episode of one named task, of any split, the same for the same seed.
@@ -192,7 +164,7 @@ class ArrayTasks(TaskDistribution):
                 if rows.sizes[task] < k_shot + n_query:
                     raise ValueError(_too_small({task_name: rows.sizes[task]}, k_shot + n_query))
                 start, size = rows.starts[task], rows.sizes[task]
-                return _draw(rows.columns, start, size, stateless_seed(seed), k_shot, n_query)
+                return draw_episode(rows.columns, start, size, stateless_seed(seed), k_shot, n_query)
         known = [name for rows in self._rows.values() for name in rows.names]
         raise ValueError(f"Unknown task {task_name!r}. {closest(task_name, known)}")
 
@@ -226,36 +198,6 @@ class ArrayTasks(TaskDistribution):
             small = {name: size for name, size in zip(rows.names, rows.sizes, strict=True) if size < needed}
             raise ValueError(_too_small(small, needed))
         return candidates
-
-
-def _draw_task(sizes: tf.Tensor, seed: tf.Tensor, exponent: float) -> tf.Tensor:
-    """The place of a task, uniformly or in proportion to its size to the exponent."""
-    if not exponent:
-        return tf.random.stateless_uniform([], seed, 0, len(sizes), tf.int32)
-    logits = exponent * tf.math.log(tf.cast(sizes, tf.float32))
-    return tf.random.stateless_categorical(logits[None], 1, seed, tf.int32)[0, 0]
-
-
-def _draw(columns: Any, start: Any, size: Any, seed: tf.Tensor, k_shot: int, n_query: int) -> Episode:
-    """K + Q distinct rows out of `size`, uniformly: the places of the largest of `size` random numbers."""
-    keys = tf.random.stateless_uniform([size], seed, dtype=tf.int32, minval=None, maxval=None)
-    chosen = start + tf.math.top_k(keys, k_shot + n_query, sorted=True).indices
-    chosen = tf.ensure_shape(chosen, [k_shot + n_query])
-    x, y = tf.nest.map_structure(lambda column: tf.gather(column, chosen), columns)
-    first = [tf.nest.map_structure(lambda leaf: leaf[:k_shot], part) for part in (x, y)]
-    last = [tf.nest.map_structure(lambda leaf: leaf[k_shot:], part) for part in (x, y)]
-    return Episode(*first, *last)
-
-
-def _rows_of(name: str, task: Task) -> int:
-    """The number of rows of a task, the same in all its arrays."""
-    shapes = [np.shape(leaf) for leaf in tf.nest.flatten(tuple(task))]
-    sizes = {shape[0] if shape else None for shape in shapes}
-    if len(task) != 2 or len(sizes) != 1 or None in sizes:
-        raise ValueError(
-            f"Task {name!r} must be a pair (x, y) of arrays with the same number of rows; received shapes {shapes}."
-        )
-    return int(shapes[0][0])
 
 
 def _check_disjoint(tasks: Mapping[str, Mapping[str, Task]]) -> None:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metagpt_tf.applications import code
 from metagpt_tf.meta import MAML, MetaLearner
+from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import Episode
 
 from .packages import write_packages
@@ -55,9 +56,10 @@ def test_the_tutorials_chain(prepared, learner):
     assert figures["bits_per_byte"] == pytest.approx(logs["loss"] / np.log(2), rel=0.05)
 
 
-def test_define_returns_a_compiled_nano_learner_by_default():
+def test_define_returns_a_compiled_trained_learner_by_default():
     learner = code.define_meta_gpt_code_model()
     assert isinstance(learner, MetaLearner) and learner.optimizer is not None
+    assert learner.algorithm.get_config() == load_learner("code_nano").algorithm.get_config()
     assert learner.model.count_params() <= 1_000_000
     with pytest.raises(ValueError, match="Did you mean 'nano'"):
         code.define_meta_gpt_code_model("nanoo")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metagpt_tf.compression import distill
+from metagpt_tf.compression import distill, distillation
 from metagpt_tf.compression.distillation import DistillingLearner, adapted_logits, soft_loss
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.meta.episodes import as_episode
@@ -85,30 +85,61 @@ def test_the_teachers_weights_are_not_trained():
     assert len(pupil.trainable_variables) == 4
 
 
-def test_text_models_skip_padding():
+def text_learner(dim):
+    sizes = {"num_heads": 2, "num_layers": 1, "low_rank": 2}
+    made = MetaLearner(MetaGPT(source_length=LENGTH, target_length=LENGTH, dim=dim, **sizes), MAML(1, 0.1))
+    made.compile("adam")
+    return made
+
+
+def test_text_models():
     pairs = {"meta_train": {f"shift {n}": [(f"w{i}", f"w{i + n}") for i in range(20)] for n in range(4)}}
     data = TextTasks.from_pairs(pairs, "bytes", LENGTH, LENGTH).as_dataset(2, 3, 3, num_batches=2)
-
-    def text_learner(dim):
-        sizes = {"num_heads": 2, "num_layers": 1, "low_rank": 2}
-        made = MetaLearner(MetaGPT(source_length=LENGTH, target_length=LENGTH, dim=dim, **sizes), MAML(1, 0.1))
-        made.compile("adam")
-        return made
 
     taught = distill(text_learner(16), text_learner(8), data)
     assert all(np.isfinite(w).all() for w in taught.get_weights())
 
 
+def test_padding_does_not_count(monkeypatch):
+    pairs = {"meta_train": {f"shift {n}": [(f"w{i}", f"w{i + n}") for i in range(20)] for n in range(4)}}
+    tasks = TextTasks.from_pairs(pairs, "bytes", LENGTH, LENGTH)
+    data = tasks.as_dataset(2, 3, 3, num_batches=1)
+    real = adapted_logits
+
+    def with_noise_where_padded(teacher, fields):
+        padded = tf.cast(tf.equal(fields.query_y, 0), tf.float32)[..., None]
+        return real(teacher, fields) + noise[-1] * padded * tf.range(259, dtype=tf.float32)
+
+    monkeypatch.setattr(distillation, "adapted_logits", with_noise_where_padded)
+    noise, weights = [], []
+    for amount in (0.0, 1.0):
+        noise.append(amount)
+        keras.utils.set_random_seed(0)
+        teacher, student = (text_learner(dim) for dim in (16, 8))
+        weights.append(distill(teacher, student, data).get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_as_many_logits():
+    with pytest.raises(ValueError, match="as many logits"):
+        soft_loss(tf.zeros([2, 3]), tf.zeros([2, 4]), 1.0)
+    with pytest.raises(ValueError, match="as many logits"):
+        soft_loss(tf.zeros([2, 1]), tf.zeros([2, 1]), 1.0)
+
+
 def test_plain_models_by_keras():
     teacher, student = network(16), network(8, seed=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teacher.layers[0].trainable = False
     for model in (teacher, student):
         model.compile(keras.optimizers.Adam(1e-2), loss)
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
     data = tf.data.Dataset.from_tensor_slices((x, np.asarray(teacher(x)).argmax(axis=1).astype("int32"))).batch(16)
     taught = distill(teacher, student, data, steps=200, weight=1.0)
     agreement = [(np.asarray(m(x)).argmax(1) == np.asarray(teacher(x)).argmax(1)).mean() for m in (student, taught)]
-    assert agreement[1] > 0.9 > agreement[0] and teacher.trainable
+    assert agreement[1] > 0.9 > agreement[0]
+    assert [layer.trainable for layer in teacher.layers] == [False, True]
 
 
 def test_one_of_each():

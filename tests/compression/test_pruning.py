@@ -190,3 +190,30 @@ def test_schedules_are_json():
 def test_endless_data_need_steps():
     with pytest.raises(ValueError, match="steps"):
         prune(learner(), Sinusoid().as_dataset(4, 5, 5), 0.5)
+
+
+def test_a_schedule_that_has_ended():
+    model = plain()
+    model.fit(data(), shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match="ends in step 10, and the optimizer has taken 48"):
+        over = MagnitudePruning(PolynomialDecay(0.0, 0.5, 0, 10, frequency=5))
+        model.fit(data(), shuffle=False, verbose=0, callbacks=[over])
+
+
+def test_two_of_four_after_another_training():
+    model = plain()
+    model.fit(data(2), shuffle=False, verbose=0)
+    model.fit(data(2), shuffle=False, verbose=0, callbacks=[MagnitudePruning(m_by_n=(2, 4))])
+    assert sparsity(model) == 0.5
+
+
+def test_averaged_weights_are_pruned_too():
+    model = plain(keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9))
+    model.fit(data(), shuffle=False, verbose=0, callbacks=[MagnitudePruning(schedules.get(0.5, 48))])
+    assert sparsity(model) == 0.5
+
+
+def test_a_loss_of_the_users_own():
+    made = learner()
+    made.compile("adam", lambda y, p: tf.reduce_mean((y - p) ** 2))
+    assert sparsity(prune(made, EPISODES, 0.5, steps=10).model) == 0.5

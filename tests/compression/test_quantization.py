@@ -8,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.compression import quantize, train_for_quantization
 from metagpt_tf.compression.quantization import straight_through
+from metagpt_tf.export import LiteRTRunner
 from metagpt_tf.export.weight_quantization import rounded
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.tasks import Sinusoid
@@ -54,6 +55,9 @@ def test_a_file_that_adapts(text_learner, tmp_path):
         for name in ("float32", "weight_int4")
     ]
     assert sizes[1] < 0.8 * sizes[0]
+    x = np.full((K, LENGTH), 100, "int32")
+    state = LiteRTRunner(tmp_path / "weight_int4.tflite").adapt(x, x)
+    assert np.isfinite(state).all() and not np.array_equal(state, text_learner.layout.initial_state())
 
 
 @pytest.fixture(scope="module")

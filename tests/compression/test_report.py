@@ -1,13 +1,15 @@
 """The report measures the file itself, and says what is left of adapting."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from metagpt_tf.compression import CompressionReport, compression_report
-from metagpt_tf.compression.report import Row, inner_steps, timings
-from metagpt_tf.meta import AdaptationCurve
+from metagpt_tf.compression.report import Row, first_state, inner_steps, timings
+from metagpt_tf.meta import AdaptationCurve, MetaLearner
 from metagpt_tf.meta.episodes import as_episode
 
 from .conftest import K
@@ -31,7 +33,18 @@ def test_integers_are_smaller_and_nearly_as_good(report):
     ratios = report.ratios("int8")
     assert ratios["bytes"] < 0.9 and ratios["after"] == pytest.approx(1.0, abs=0.02)
     for row in report.rows:
-        assert 0 < row.latency_ms_p50 <= row.latency_ms_p95 and row.peak_mb >= 0 and row.gzip_bytes < row.bytes
+        assert 0 < row.latency_ms_p50 <= row.latency_ms_p95 and row.peak_mb > 0 and row.gzip_bytes < row.bytes
+
+
+def test_before_is_of_the_weights_that_are_stored(text_learner):
+    """A state of scope "all" stands for every weight: what a file of integers begins with is not the original."""
+    layout = MetaLearner(text_learner.model, "maml").layout
+    kernel = next(i for i, v in enumerate(layout.variables) if v.path.endswith("up/kernel"))
+    learner = SimpleNamespace(layout=layout)
+    for quantization, values in (("weight_int4", 15), ("float32", 10**9)):
+        weight = layout.unpack(tf.constant(first_state(learner, quantization)))[kernel].numpy()
+        assert len(np.unique(weight[:, 0])) <= values
+        assert (quantization == "float32") == np.array_equal(weight, layout.variables[kernel].numpy())
 
 
 def test_as_text_and_as_json(report):

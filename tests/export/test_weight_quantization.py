@@ -1,5 +1,6 @@
 """Weights of a file as integers: exact arithmetic, smaller files, the same answers within what rounding allows."""
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -7,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 from metagpt_tf.export import export_litert
 from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.export.weight_quantization import quantized_weights, rounded, to_integers, two_in_a_byte
+from metagpt_tf.meta import MAML, MetaLearner
 
 from .conftest import K, small_learner, support
 
@@ -92,3 +94,23 @@ def test_by_name(tmp_path, quantization):
 def test_an_unknown_name(tmp_path):
     with pytest.raises(ValueError, match="Did you mean 'weight_int8'"):
         export_litert(small_learner("low_rank"), tmp_path / "m.tflite", k_shot=K, quantization="weigth_int8")
+
+
+def test_a_dense_layer_that_no_task_adapts(tmp_path):
+    """The converter turns its kernel; each channel keeps its own scale."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((32,)), keras.layers.Dense(40, "tanh"), keras.layers.Dense(2, name="head")]
+    learner = MetaLearner(keras.Sequential(layers), MAML(2, 0.1, scope="head"))
+    learner.compile("adam", "mse")
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(K, 32)).astype("float32"), draw.normal(size=(K, 2)).astype("float32")
+    path = export_litert(learner, tmp_path / "m.tflite", k_shot=K, quantization="weight_int4")
+    kernel = learner.model.layers[0].kernel
+    kernel.assign(rounded(kernel.numpy(), 4))
+    np.testing.assert_allclose(LiteRTRunner(path).adapt(x, y), learner.adapt((x, y)), atol=1e-4)
+
+
+def test_a_weight_that_is_not_found_is_named(exported):
+    _, path = exported
+    with pytest.warns(UserWarning, match=r"1 of 1 large weights .*\(30, 40\)"):
+        quantized_weights(path.read_bytes(), [np.ones((30, 40), "float32")])
