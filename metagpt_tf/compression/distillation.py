@@ -68,19 +68,24 @@ def distill(
     if not isinstance(student, MetaLearner):
         _distill_model(teacher, copied, data, losses or _logits(temperature), weight, options)
         return copied
+    recover(_pupil(teacher, copied, temperature, weight), data, **options)
+    return copied
+
+
+def _pupil(teacher: MetaLearner, student: MetaLearner, temperature: float, weight: float) -> "DistillingLearner":
+    """A learner that trains the student's own weights with its own optimizer."""
     pupil = DistillingLearner(
-        copied.model,
+        student.model,
         teacher,
-        copied.algorithm,
+        student.algorithm,
         temperature,
         weight,
-        task_parallelism=copied.task_parallelism,
-        rematerialize=copied.rematerialize,
-        keep_zeros=copied.keep_zeros,
+        task_parallelism=student.task_parallelism,
+        rematerialize=student.rematerialize,
+        keep_zeros=student.keep_zeros,
     )
-    pupil.compile(copied.optimizer, copied.task_loss)
-    recover(pupil, data, **options)
-    return copied
+    pupil.compile(student.optimizer, student.task_loss)
+    return pupil
 
 
 def _check(teacher: Any, student: Any, temperature: float, weight: float, losses: Any) -> None:
