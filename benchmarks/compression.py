@@ -6,12 +6,14 @@ Variants with a scope of their own (`low_rank …`) are meta-trained in it first
 
 import argparse
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 from machine import describe, sentence
 from rounds import save_json
 
@@ -42,7 +44,7 @@ def parse() -> argparse.Namespace:
     add("--steps", type=int, default=60, help="meta-training steps of each step that trains")
     add("--rate", type=float, default=5e-4, help="peak rate of their Adam")
     add("--student-steps", type=int, default=200, help="of the student's plain training and distillation")
-    add("--tasks", type=int, default=24, help="held-out tasks to measure on")
+    add("--tasks", type=int, default=24, help="episodes of held-out tasks to measure on")
     add("--repeats", type=int, default=20, help="calls that are timed")
     add("--folder", type=Path, default=Path("compression"), help="where learners and files are kept")
     add("--json", type=Path, default=HERE / "results" / "compression.json")
@@ -62,8 +64,10 @@ class Variants:
         training = tasks_of(origin, self.recipe, training=True)
         self.training = training.as_dataset(4, self.recipe.k_shot, self.recipe.k_shot, seed=1)
         held_out = tasks_of(origin, self.recipe).split("meta_test")
-        self.held_out = held_out.every_task(self.recipe.k_shot, self.recipe.k_shot, 1).shuffle(1000, seed=0)
-        self.held_out = self.held_out.take(options.tasks).cache()
+        shape = (self.recipe.k_shot, self.recipe.k_shot, 1)
+        first, *others = [held_out.every_task(*shape, seed=seed) for seed in range(self.recipe.judged_episodes)]
+        every = functools.reduce(tf.data.Dataset.concatenate, others, first).shuffle(1000, seed=0)
+        self.held_out = every.take(options.tasks).cache()
 
     def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """Adam with an annealed rate."""
