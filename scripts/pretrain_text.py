@@ -21,7 +21,7 @@ ABOUT = {
 
 def recipe(seed: int) -> Recipe:
     """The sizes of one seed's training."""
-    return Recipe(seed=seed, warm_steps=4000, warm_dtype="mixed_bfloat16", size_exponent=0.5)
+    return Recipe(seed=seed)
 
 
 if __name__ == "__main__":
