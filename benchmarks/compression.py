@@ -28,6 +28,24 @@ from metagpt_tf.presets import Preset, find_preset
 from metagpt_tf.saving import load_learner, load_model
 
 HERE = Path(__file__).parent
+# Variant: its learner, and how its file stores weights. The first is what the others are compared with.
+PARTS = {
+    "float32": ("original", "float32"),
+    "float16": ("original", "float16"),
+    "dynamic_int8": ("original", "dynamic_int8"),
+    "weight_int8": ("original", "weight_int8"),
+    "weight_int8_per_tensor": ("original", "weight_int8_per_tensor"),
+    "weight_int4": ("original", "weight_int4"),
+    "pruned 80 %": ("pruned 80 %", "float32"),
+    "pruned 80 %, weight_int8": ("pruned 80 %", "weight_int8"),
+    "packed": ("packed", "weight_int8_per_tensor"),
+    "half": ("half", "float32"),
+    "half, weight_int8": ("half", "weight_int8"),
+    "student": ("student", "float32"),
+    "low_rank float32": ("low_rank", "float32"),
+    "low_rank dynamic_int8": ("low_rank", "dynamic_int8"),
+    "low_rank weight_int8": ("low_rank", "weight_int8"),
+}
 TARGETS = {
     "weight_int8": {"bytes": 0.30, "after": 1.01},
     "pruned 80 %": {"gzip_bytes": 0.35, "after": 1.02},
@@ -41,6 +59,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--preset", default="text_nano")
+    add("--variants", nargs="+", choices=PARTS, default=list(PARTS), help="float32 is measured in any case")
     add("--steps", type=int, default=60, help="meta-training steps of each step that trains")
     add("--rate", type=float, default=5e-4, help="peak rate of their Adam")
     add("--student-steps", type=int, default=200, help="of the student's plain training and distillation")
@@ -83,33 +102,25 @@ class Variants:
             make().save(path)
         return load_model(path)
 
-    def all(self) -> dict[str, Any]:
-        """Variant to a learner, or to a learner and a quantization."""
-        steps = self.options.steps
+    def chosen(self, names: list[str]) -> dict[str, Any]:
+        """Variant to a learner, or to a learner and a quantization; what they are made of is trained first."""
+        learners = {name: self.learner(PARTS[name][0]) for name in names}
+        return {name: (learner, PARTS[name][1]) for name, learner in learners.items()}
+
+    def learner(self, name: str) -> MetaLearner:
+        """The learner of that name, made or read."""
+        if name == "original":
+            return self.original
+        steps = self.options.steps // 2 if name == "packed" else self.options.steps
         given = {"steps": steps, "optimizer": self.optimizer(steps)}
-        pruned = self.kept("pruned 80 %", lambda: prune(self.original, self.training, 0.8, **given))
-        given = {"steps": steps // 2, "optimizer": self.optimizer(steps // 2)}
-        packed = self.kept("packed", lambda: cluster(pruned, self.training, 16, **given))
-        given = {"steps": steps, "optimizer": self.optimizer(steps)}
-        half = self.kept("half", lambda: shrink(self.original, self.training, 0.5, 0.5, **given))
-        low_rank = self.kept("low_rank", lambda: self.in_scope("low_rank"))
-        return {
-            "float32": self.original,
-            "float16": (self.original, "float16"),
-            "dynamic_int8": (self.original, "dynamic_int8"),
-            "weight_int8": (self.original, "weight_int8"),
-            "weight_int8_per_tensor": (self.original, "weight_int8_per_tensor"),
-            "weight_int4": (self.original, "weight_int4"),
-            "pruned 80 %": (pruned, "float32"),
-            "pruned 80 %, weight_int8": (pruned, "weight_int8"),
-            "packed": (packed, "weight_int8_per_tensor"),
-            "half": (half, "float32"),
-            "half, weight_int8": (half, "weight_int8"),
-            "student": self.kept("student", self.student),
-            "low_rank float32": low_rank,
-            "low_rank dynamic_int8": (low_rank, "dynamic_int8"),
-            "low_rank weight_int8": (low_rank, "weight_int8"),
+        makers: dict[str, Callable[[], MetaLearner]] = {
+            "pruned 80 %": lambda: prune(self.original, self.training, 0.8, **given),
+            "packed": lambda: cluster(self.learner("pruned 80 %"), self.training, 16, **given),
+            "half": lambda: shrink(self.original, self.training, 0.5, 0.5, **given),
+            "student": self.student,
+            "low_rank": lambda: self.in_scope("low_rank"),
         }
+        return self.kept(name, makers[name])
 
     def in_scope(self, scope: str) -> MetaLearner:
         """The same model, meta-trained to adapt a small part of itself."""
@@ -131,7 +142,8 @@ class Variants:
 def show_targets(report: CompressionReport) -> list[str]:
     """A line for each target: what was asked and what was found."""
     lines = []
-    for variant, shares in TARGETS.items():
+    measured = {row.variant for row in report.rows}
+    for variant, shares in ((name, shares) for name, shares in TARGETS.items() if name in measured):
         ratios = report.ratios(variant)
         told = ", ".join(
             f"{name} {ratios[name]:.3f} (target {share}: {'reached' if ratios[name] <= share else 'MISSED'})"
@@ -147,9 +159,9 @@ def main() -> None:
     machine = describe()
     print(sentence(machine))
     variants = Variants(options)
-    report = compression_report(
-        variants.all(), variants.held_out, variants.inner_steps, variants.folder / "files", repeats=options.repeats
-    )
+    chosen = variants.chosen(list(dict.fromkeys(["float32", *options.variants])))
+    place = variants.folder / "files"
+    report = compression_report(chosen, variants.held_out, variants.inner_steps, place, repeats=options.repeats)
     print(report)
     print("\n".join(show_targets(report)))
     if options.picture:
@@ -157,7 +169,7 @@ def main() -> None:
     old = json.loads(options.json.read_text())["rows"] if options.json.exists() else []
     rows = [row for row in old if row["preset"] != options.preset]
     rows += [{"preset": options.preset, **row} for row in report.to_dict()["rows"]]
-    passing = ("json", "folder", "picture", "preset")
+    passing = ("json", "folder", "picture", "preset", "variants")
     settings = {key: value for key, value in vars(options).items() if key not in passing}
     save_json(options.json, {"machine": machine, "settings": settings, "rows": rows})
 
