@@ -28,8 +28,8 @@ ABOUT = {
     f"the packages {', '.join(PACKAGES)}. Judged on modules of the standard library that were held out.",
     "licence": "Standard library: PSF; the packages: Apache 2.0, BSD, MIT, MIT-CMU and the Matplotlib licence (PSF "
     "alike). The weights: the licence of this package.",
-    "limits": "A model of a million parameters that reads and writes 64 bytes at a time: it writes the first lines in "
-    "the habits of a package, and mostly code that parses but does not do what the docstring says.",
+    "limits": "A model of a million parameters that reads and writes 64 bytes at a time: it writes first lines in the "
+    "habits of a package. Few of its answers are whole functions, and those do not do what the docstring says.",
 }
 
 
