@@ -2,7 +2,7 @@
 
 TensorFlow's converter stores a weight as int8 only where a product reads it. A weight that a task adapts is read by a
 loop's first value instead, and stays float. Here every large constant becomes integers behind a `DEQUANTIZE`, which the
-runtime computes once when it loads the file: products run in float32 as before, at the same speed.
+runtime computes once when it loads the file: products run in float32 as before.
 """
 
 import hashlib
