@@ -122,7 +122,7 @@ def test_streaming_gives_the_same_text(writer, sampler):
 
 def test_streaming_is_compiled_once(writer):
     list(writer.generate("abc", stream=True))
-    steps = writer.text_generator._compiled["stream", None][1]
+    steps = writer.text_generator._compiled["stream", None, 0][1]
     traces = steps.experimental_get_tracing_count()
     list(writer.generate("hgf", stream=True))
     assert steps.experimental_get_tracing_count() == traces
