@@ -75,7 +75,8 @@ class Variants:
     """The learners to measure, each trained once and kept as a file."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options, self.folder = options, options.folder / options.preset
+        self.options = options
+        self.folder = options.folder / f"{options.preset}_{options.steps}_{options.student_steps}_{options.rate}"
         preset = Preset(find_preset(options.preset))
         self.recipe, origin = Recipe(**preset.card["recipe"]), preset.card["origin"]
         self.inner_steps = preset.card["steps"]

@@ -67,6 +67,14 @@ def _application(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _data(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+
+
+def _k_shot(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -97,7 +105,7 @@ def _train(verbs: argparse._SubParsersAction) -> None:
         "metagpt-tf train --app language --algorithm maml --steps 200 --output learner.keras",
     )
     _application(verb)
-    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    _data(verb)
     verb.add_argument("--tokenizer", default="bytes", help="bytes (default), or bpe, trained on the training tasks")
     verb.add_argument("--preset", default="nano", help="size of the model: nano, tiny, small, base (default nano)")
     verb.add_argument("--algorithm", default="maml", help="maml, fomaml, reptile, meta_sgd, anil, cavia (default maml)")
@@ -112,7 +120,7 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--warm-steps", type=int, default=300, help="steps of plain training first (default 300)")
     verb.add_argument("--steps", type=_positive, default=100, help="steps of meta-training (default 100)")
     verb.add_argument("--meta-batch-size", type=_positive, default=4, help="tasks in a step (default 4)")
-    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    _k_shot(verb)
     verb.add_argument("--n-query", type=_positive, default=8, help="query examples of a task (default 8)")
     verb.add_argument("--backup", help="directory that makes the training resumable after a kill")
     verb.add_argument("--output", required=True, help="learner to write, a .keras file")
@@ -167,8 +175,8 @@ def _evaluate(verbs: argparse._SubParsersAction) -> None:
         "--preset", help="a preset with a card: measured on all its held-out tasks, as its card says; no other options"
     )
     _application(verb)
-    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
-    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    _data(verb)
+    _k_shot(verb)
     verb.add_argument("--n-query", type=_positive, default=8, help="query examples of a task (default 8)")
     verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
     verb.add_argument("--prompts", type=int, default=16, help="answers written in full and scored (default 16)")
@@ -203,7 +211,7 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--model", required=True, help=LEARNER)
     _application(verb)
-    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    _data(verb)
     verb.add_argument("--output", required=True, help="directory of the file and of each step; goes on where it ended")
     verb.add_argument(
         "--recipe",
@@ -215,7 +223,7 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--loss", type=float, help="largest loss after adaptation, as a share (without any: --size 0.3 --loss 1.01)"
     )
-    verb.add_argument("--k-shot", type=_positive, default=8, help="support examples of a task (default 8)")
+    _k_shot(verb)
     verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
     _json(verb)
 

@@ -5,14 +5,13 @@ Axes: Q query, V classes or vocabulary.
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from metagpt_tf.compression.copies import copy_of
 from metagpt_tf.compression.recovery import recover
-from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
 from metagpt_tf.meta.outer import TaskResult, run_task
@@ -66,7 +65,8 @@ def distill(
     options = {"steps": steps, "callbacks": callbacks, "backup": backup, "verbose": verbose}
     copied = copy_of(student, optimizer)
     if not isinstance(student, MetaLearner):
-        _distill_model(teacher, copied, data, losses or _logits(temperature), weight, options)
+        losses = losses or keras.distillation.LogitsDistillation(temperature=temperature)
+        _distill_model(teacher, copied, data, losses, weight, options)
         return copied
     recover(_pupil(teacher, copied, temperature, weight), data, **options)
     return copied
@@ -96,10 +96,6 @@ def _check(teacher: Any, student: Any, temperature: float, weight: float, losses
         raise ValueError(f"Expected temperature > 0 and weight in [0, 1], received {temperature!r} and {weight!r}.")
     if losses is not None and isinstance(student, MetaLearner):
         raise ValueError("losses are for two models; two learners compare their logits.")
-
-
-def _logits(temperature: float) -> Any:
-    return keras.distillation.LogitsDistillation(temperature=temperature)
 
 
 def _distill_model(teacher: Any, student: Any, data: Any, losses: Any, weight: float, options: dict[str, Any]) -> None:
@@ -143,52 +139,44 @@ class DistillingLearner(MetaLearner):
         if not training:
             return super()._run_task(weights, episode, training)
         fields = as_episode(episode)
-        logits = adapted_logits(self.teacher, fields)
-        given = (self.model, self.task_loss, self.layout, weights[: self._trainable_count], training)
-        task = _TaughtTask(*given, fields.query_x, logits, self.temperature, self.weight)
+        lesson = _Lesson(fields.query_x, adapted_logits(self.teacher, fields), self.temperature, self.weight)
+        own = weights[: self._trainable_count]
+        task = _TaughtTask(lesson, self.model, self.task_loss, self.layout, own, training)
         recomputed = recomputed_steps(self.algorithm, self.rematerialize)
         with self._algorithm_scope(weights), recomputed:
             return run_task(task, self.algorithm, fields, bool(self._learner_metrics.given))
 
 
+class _Lesson(NamedTuple):
+    """What a teacher says of a query set, and how much that counts."""
+
+    query_x: Any
+    logits: tf.Tensor
+    temperature: float
+    weight: float
+
+
 class _TaughtTask(TaskModel):
     """A task whose query loss is partly the teacher's."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        loss: Any,
-        layout: FastWeights,
-        trainable: Sequence[Any],
-        training: bool,
-        query_x: Any,
-        logits: tf.Tensor,
-        temperature: float,
-        weight: float,
-    ) -> None:
-        super().__init__(model, loss, layout, trainable, training)
-        self._query = tf.nest.flatten(query_x)[0]
-        self._logits, self._temperature, self._weight = logits, temperature, weight
+    def __init__(self, lesson: _Lesson, *task: Any) -> None:
+        super().__init__(*task)
+        self._lesson = lesson
 
     def evaluate(self, fast: Any, x: Any, y: Any) -> tuple[tf.Tensor, Any]:
         loss, outputs = super().evaluate(fast, x, y)
-        if tf.nest.flatten(x)[0] is not self._query:  # the support set: no teacher there
+        query_x, logits, temperature, weight = self._lesson
+        if tf.nest.flatten(x)[0] is not tf.nest.flatten(query_x)[0]:  # the support set: no teacher there
             return loss, outputs
         padding = getattr(self.loss, "pad_id", None)
         mask = None if padding is None else tf.not_equal(y, padding)
-        told = soft_loss(self._logits, outputs, self._temperature, mask)
-        return (1.0 - self._weight) * loss + self._weight * told, outputs
+        return (1.0 - weight) * loss + weight * soft_loss(logits, outputs, temperature, mask), outputs
 
 
 def adapted_logits(teacher: MetaLearner, episode: Any) -> tf.Tensor:
     """What the teacher answers to the query set `(Q, …, V)` once it has adapted to the support set."""
-    trainable = [tf.convert_to_tensor(v.value) for v in teacher.trainable_variables]
-    task = TaskModel(teacher.model, teacher.task_loss, teacher.layout, trainable[: teacher._trainable_count])
-    with teacher._algorithm_scope(trainable):
-        support = task.loss_on(episode.support_x, episode.support_y)
-        start = teacher.algorithm.start(teacher.layout.select(task.trainable), support)
-        fast = teacher.algorithm.adapt(start, support).fast
-    return tf.stop_gradient(task.evaluate(fast, episode.query_x, episode.query_y)[1])
+    task, run = teacher.in_task(episode.support_x, episode.support_y, teacher.algorithm.adapt)
+    return tf.stop_gradient(task.evaluate(run.fast, episode.query_x, episode.query_y)[1])
 
 
 def soft_loss(teacher: tf.Tensor, student: tf.Tensor, temperature: float, mask: Any = None) -> tf.Tensor:

@@ -59,13 +59,9 @@ def _row_scores(learner: MetaLearner, places: list[int]) -> Any:
     """A graph function: a meta-batch of episodes to `Σ_columns w ∂L/∂w` `(M, rows)` of each matrix."""
 
     def of_task(task: Any) -> list[tf.Tensor]:
-        episode = as_episode(task)
-        trainable = [tf.convert_to_tensor(v.value) for v in learner.model.trainable_variables]
-        layout = learner.layout
-        model = TaskModel(learner.model, learner.task_loss, layout, trainable)
-        support = model.loss_on(episode.support_x, episode.support_y)
-        fast = learner.algorithm.adapt(learner.algorithm.start(layout.select(trainable), support), support).fast
-        adapted = [tf.convert_to_tensor(w) for w in layout.merge(trainable, fast)]
+        episode, layout = as_episode(task), learner.layout
+        model, run = learner.in_task(episode.support_x, episode.support_y, learner.algorithm.adapt)
+        adapted = [tf.convert_to_tensor(w) for w in layout.merge(model.trainable, run.fast)]
         with tf.GradientTape() as tape:
             watched = [adapted[place] for place in places]
             tape.watch(watched)

@@ -38,7 +38,7 @@ class Row:
         latency_ms_p50, latency_ms_p95: of one answer (`generate`, all tokens, or `predict`), one thread.
         adapt_ms_p50: of one adaptation to K examples.
         peak_mb: memory that loading and running the file took, in MiB.
-        before, after: mean loss of the queries in bits (nats for other losses than a cross-entropy's), without and with
+        before, after: mean loss of the queries times the report's `unit` (bits, of a cross-entropy), without and with
             the state that the file's own `adapt` returned.
         gain_kept: `(before − after)` as a share of the first variant's.
     """
@@ -85,16 +85,7 @@ class CompressionReport:
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
-        columns: tuple[str, ...] = (
-            "parameters",
-            "sparsity",
-            "bytes",
-            "gzip_bytes",
-            "latency_ms_p50",
-            "adapt_ms_p50",
-            "peak_mb",
-        )
-        columns += ("before", "after", "gain_kept")
+        columns = [f.name for f in dataclasses.fields(Row) if f.name not in ("variant", "latency_ms_p95")]
         width = max(len(row.variant) for row in self.rows)
         lines = [f"{'variant':{width}}" + "".join(f"{name:>16}" for name in columns)]
         for row in self.rows:

@@ -13,7 +13,7 @@ def get(schedule: Any, steps: int | None = None, frequency: int = 10) -> Pruning
     """A pruning schedule.
 
     Args:
-        schedule: a tfmot schedule, what `to_config` made of one, or a sparsity in (0, 1): reached by
+        schedule: a tfmot schedule, its `get_config()`, or a sparsity in (0, 1): reached by
             `s(t) = s + (0 − s) (1 − t / n)³` at n = 60 % of `steps`, at once without `steps`.
         steps: training steps there will be.
         frequency: steps between two updates of the masks.
@@ -43,8 +43,3 @@ def get(schedule: Any, steps: int | None = None, frequency: int = 10) -> Pruning
     frequency = min(frequency, end)
     end -= end % frequency  # else the last update comes before the end, with a little too few zeros
     return PolynomialDecay(0.0, float(schedule), begin_step=0, end_step=end, frequency=frequency)
-
-
-def to_config(schedule: PruningSchedule) -> dict[str, Any]:
-    """A schedule as JSON can hold it."""
-    return schedule.get_config()

@@ -117,7 +117,7 @@ class _Writer:
             integers, scales = to_integers(columns, self.bits)
             buffer = schema.BufferT()
             flat = (integers.T if first else integers).ravel()
-            buffer.data = np.frombuffer(two_in_a_byte(flat, self.bits), np.uint8)
+            buffer.data = np.frombuffer(stored_bytes(flat, self.bits), np.uint8)
             self.model.buffers.append(buffer)
             self._done[key] = (len(self.model.buffers) - 1, scales)
         return self._done[key]
@@ -159,8 +159,8 @@ def to_integers(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.round(values / scales), -largest, largest).astype(np.int8), scales
 
 
-def two_in_a_byte(integers: np.ndarray, bits: int) -> bytes:
-    """Bytes; of 4-bit integers two in each, the first in the lower half."""
+def stored_bytes(integers: np.ndarray, bits: int) -> bytes:
+    """Integers as a file holds them: of 4 bits two in a byte, the first in the lower half."""
     if bits == 8:
         return integers.tobytes()
     padded = np.append(integers, np.zeros(len(integers) % 2, np.int8)).astype(np.uint8) & 15

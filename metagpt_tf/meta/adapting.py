@@ -3,7 +3,7 @@
 Axes: K support, P length of a state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -154,16 +154,28 @@ class AdaptingModel(keras.Model):
             steps, rate_multiplier: as in `adapt`.
             rolled: run the algorithm's own steps as a loop in the graph (for files; see `Algorithm.adapt_rolled`).
         """
+        if rolled:
+            return self.layout.pack(self.in_task(x, y, self.algorithm.adapt_rolled)[1])
+        run = lambda start, loss: self.algorithm.adapt(start, loss, steps, rate_multiplier)  # noqa: E731
+        return self.layout.pack(self.in_task(x, y, run)[1].fast)
+
+    def in_task(self, x: Any, y: Any, loop: Callable[[Any, Any], Any]) -> tuple[TaskModel, Any]:
+        """Run an inner loop on a support set, to be traced into a graph.
+
+        Args:
+            x: support inputs, leading axis K.
+            y: support targets, leading axis K.
+            loop: fast weights to begin with and the support loss to whatever is wanted, e.g. `algorithm.adapt`.
+
+        Returns:
+            The model inside the task, which evaluates other examples with fast weights, and what `loop` returned.
+        """
         weights = [tf.convert_to_tensor(v.value) for v in self.trainable_variables]
         task = self._task(weights)
         with self._algorithm_scope(weights):
             support_loss = task.loss_on(x, y)
             start = self.algorithm.start(task.layout.select(task.trainable), support_loss)
-            if rolled:
-                fast = self.algorithm.adapt_rolled(start, support_loss)
-            else:
-                fast = self.algorithm.adapt(start, support_loss, steps, rate_multiplier).fast
-        return self.layout.pack(fast)
+            return task, loop(start, support_loss)
 
     def adapted(self, state: Any) -> AdaptedModel:
         """The model as a task left it: `learner.adapted(state)(x)` predicts, without changing the model.

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from metagpt_tf.meta.episodes import as_episode
 from metagpt_tf.meta.learner import MetaLearner
-from metagpt_tf.meta.task import TaskModel
 
 
 class AdaptationCurve:
@@ -71,13 +70,9 @@ class AdaptationCurve:
         return tf.vectorized_map(lambda task: self._task(as_episode(task), multiplier), episodes)
 
     def _task(self, episode: Any, multiplier: tf.Tensor) -> tf.Tensor:
-        learner = self.learner
-        trainable = [tf.convert_to_tensor(v.value) for v in learner.model.trainable_variables]
-        task = TaskModel(learner.model, learner.task_loss, learner.layout, trainable)
-        support = task.loss_on(episode.support_x, episode.support_y)
+        loop = lambda start, loss: self.learner.algorithm.adapt(start, loss, self.steps[-1], multiplier)  # noqa: E731
+        task, run = self.learner.in_task(episode.support_x, episode.support_y, loop)
         query = task.loss_on(episode.query_x, episode.query_y)
-        start = learner.algorithm.start(learner.layout.select(trainable), support)
-        run = learner.algorithm.adapt(start, support, self.steps[-1], multiplier)
         return tf.stack([query(run.path[step]) for step in self.steps])
 
 

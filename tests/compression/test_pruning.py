@@ -181,7 +181,7 @@ def test_schedules_are_json():
     import json
 
     schedule = PolynomialDecay(0.1, 0.9, 5, 50)
-    again = schedules.get(json.loads(json.dumps(schedules.to_config(schedule))))
+    again = schedules.get(json.loads(json.dumps(schedule.get_config())))
     assert again.get_config() == schedule.get_config()
     with pytest.raises(ValueError, match="Did you mean 'PolynomialDecay'"):
         schedules.get({"class_name": "Polynomial", "config": {}})

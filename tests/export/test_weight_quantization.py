@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.export import export_litert
 from metagpt_tf.export.runner import LiteRTRunner
-from metagpt_tf.export.weight_quantization import quantized_weights, rounded, to_integers, two_in_a_byte
+from metagpt_tf.export.weight_quantization import quantized_weights, rounded, stored_bytes, to_integers
 from metagpt_tf.meta import MAML, MetaLearner
 
 from .conftest import K, small_learner, support
@@ -34,7 +34,7 @@ def test_integers_are_the_nearest():
 
 
 def test_two_in_a_byte():
-    packed = np.frombuffer(two_in_a_byte(np.array([1, -1, 7, -7, 3], np.int8), 4), np.uint8)
+    packed = np.frombuffer(stored_bytes(np.array([1, -1, 7, -7, 3], np.int8), 4), np.uint8)
     np.testing.assert_array_equal(packed, [0xF1, 0x97, 0x03])
 
 
