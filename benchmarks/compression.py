@@ -1,7 +1,9 @@
 """What compression costs a trained preset: size, speed, memory, and quality before and after it has adapted.
 
 Each variant is a LiteRT file. The file itself adapts to every held-out task that is measured, and its own loss is read.
-Variants with a scope of their own (`low_rank …`) are meta-trained in it first, as long as the others recover.
+What is pruned, shrunk or a student recovers by plain training first and meta-training after. Weights that were trained
+are stored as the preset's are: float32 values that half precision holds, so that packed sizes compare. Variants with a
+scope of their own (`low_rank …`) are meta-trained in it first.
 """
 
 import argparse
@@ -61,6 +63,7 @@ def parse() -> argparse.Namespace:
     add("--preset", default="text_nano")
     add("--variants", nargs="+", choices=PARTS, default=list(PARTS), help="float32 is measured in any case")
     add("--steps", type=int, default=60, help="meta-training steps of each step that trains")
+    add("--plain-steps", type=int, default=1000, help="plain steps before them; the student's are twice as many")
     add("--rate", type=float, default=5e-4, help="peak rate of their Adam")
     add("--student-steps", type=int, default=200, help="of the student's plain training and distillation")
     add("--tasks", type=int, default=24, help="episodes of held-out tasks to measure on")
@@ -76,7 +79,10 @@ class Variants:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.folder = options.folder / f"{options.preset}_{options.steps}_{options.student_steps}_{options.rate}"
+        self.folder = (
+            options.folder
+            / f"{options.preset}_{options.steps}_{options.plain_steps}_{options.student_steps}_{options.rate}"
+        )
         preset = Preset(find_preset(options.preset))
         self.recipe, origin = Recipe(**preset.card["recipe"]), preset.card["origin"]
         self.inner_steps = preset.card["steps"]
@@ -101,7 +107,10 @@ class Variants:
             print(f"training {name}", flush=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             make().save(path)
-        return load_model(path)
+        learner = load_model(path)
+        for variable in learner.model.trainable_variables:
+            variable.assign(variable.numpy().astype("float16").astype("float32"))
+        return learner
 
     def chosen(self, names: list[str]) -> dict[str, Any]:
         """Variant to a learner, or to a learner and a quantization; what they are made of is trained first."""
@@ -114,10 +123,11 @@ class Variants:
             return self.original
         steps = self.options.steps // 2 if name == "packed" else self.options.steps
         given = {"steps": steps, "optimizer": self.optimizer(steps)}
+        plainly = {**given, "plain_steps": self.options.plain_steps}
         makers: dict[str, Callable[[], MetaLearner]] = {
-            "pruned 80 %": lambda: prune(self.original, self.training, 0.8, **given),
+            "pruned 80 %": lambda: prune(self.original, self.training, 0.8, **plainly),
             "packed": lambda: cluster(self.learner("pruned 80 %"), self.training, 16, **given),
-            "half": lambda: shrink(self.original, self.training, 0.5, 0.5, **given),
+            "half": lambda: shrink(self.original, self.training, 0.5, 0.5, **plainly),
             "student": self.student,
             "low_rank": lambda: self.in_scope("low_rank"),
         }
@@ -137,7 +147,8 @@ class Variants:
         """About a quarter of the parameters, taught by the adapted teacher after a start from its best parts."""
         steps = self.options.student_steps
         small = shrink(self.original, self.training, 0.5, 0.25, 0.5)
-        return distill(self.original, small, self.training, steps, optimizer=self.optimizer(steps))
+        plain = 2 * self.options.plain_steps
+        return distill(self.original, small, self.training, steps, optimizer=self.optimizer(steps), plain_steps=plain)
 
 
 def show_targets(report: CompressionReport) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.files import written_aside
-from metagpt_tf.kept_zeros import is_prunable, kept_places, pattern_of, without_gradient_at_zeros
+from metagpt_tf.kept_zeros import is_prunable, kept_places, pattern_of, places_in, without_gradient_at_zeros
 from metagpt_tf.registry import closest
 
 NORM_AND_BIAS = ("bias", "beta", "gamma", "scale")
@@ -190,7 +190,7 @@ class FastWeights:
         """Flatten fast weights to the state `(P,)` float32."""
         flat = [tf.reshape(tf.cast(w, tf.float32), [-1]) for w in fast]
         return tf.concat(
-            [w if kept is None else tf.gather(w, kept) for w, kept in zip(flat, self._kept, strict=True)], 0
+            [w if kept is None else tf.gather(w, kept) for w, kept in zip(flat, self._places(), strict=True)], 0
         )
 
     def unpack(self, state: Any) -> list[tf.Tensor]:
@@ -198,8 +198,13 @@ class FastWeights:
         parts = tf.split(state, self.sizes) if len(self.sizes) > 1 else [state]
         return [
             tf.reshape(part if kept is None else _spread(part, kept, shape), shape)
-            for part, kept, shape in zip(parts, self._kept, self.shapes, strict=True)
+            for part, kept, shape in zip(parts, self._places(), self.shapes, strict=True)
         ]
+
+    def _places(self) -> list[Any]:
+        """Of each variable, the places of its kept weights; `None` where all are kept."""
+        pairs = zip(self.variables, self._kept, strict=True)
+        return [None if kept is None else places_in(variable, kept) for variable, kept in pairs]
 
     def initial_state(self) -> State:
         """The state that changes nothing: the variables' present values."""
@@ -231,6 +236,6 @@ class FastWeights:
         return vector
 
 
-def _spread(kept_weights: tf.Tensor, places: np.ndarray, shape: tuple[int, ...]) -> tf.Tensor:
+def _spread(kept_weights: tf.Tensor, places: Any, shape: tuple[int, ...]) -> tf.Tensor:
     """Weights `(n,)` at their places in an otherwise empty vector."""
     return tf.scatter_nd(places[:, None], kept_weights, [int(np.prod(shape))])

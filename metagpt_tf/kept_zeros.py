@@ -4,8 +4,10 @@ No mask is kept anywhere. `w · [w ≠ 0]` has the value of `w` and no gradient 
 SavedModel and in a LiteRT file alike.
 """
 
+import contextlib
+import contextvars
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 PRUNABLE = ("kernel", "embeddings")
+_WITNESS: contextvars.ContextVar[Any] = contextvars.ContextVar("metagpt_tf_places_witness", default=None)
 
 
 def is_prunable(variable: Any) -> bool:
@@ -29,6 +32,33 @@ def kept_places(variable: Any) -> np.ndarray:
     """Places `(n,) int32` of the weights that are not zero, in the flattened variable; read outside of any graph."""
     with tf.init_scope():
         return np.flatnonzero(keras.ops.convert_to_numpy(variable)).astype("int32")
+
+
+@contextlib.contextmanager
+def places_found_by_graph(witness: Any) -> Iterator[None]:
+    """Trace graphs that find the kept places in the weights each time they run, instead of holding them as constants.
+
+    For files: four bytes a kept weight would make a pruned file larger than a dense one.
+
+    Args:
+        witness: any numeric input of the graph. The weights depend on it in name only, so that a converter cannot
+            work the places out beforehand.
+    """
+    token = _WITNESS.set(witness)
+    try:
+        yield
+    finally:
+        _WITNESS.reset(token)
+
+
+def places_in(variable: Any, kept: np.ndarray) -> Any:
+    """Places `(n,)` int32 of the weights that are not zero: `kept` as it is, or found by the graph."""
+    witness = _WITNESS.get()
+    if witness is None:
+        return kept
+    one = tf.maximum(tf.cast(tf.reshape(witness, [-1])[0] > 0, tf.float32), 1.0)
+    flat = tf.reshape(tf.convert_to_tensor(variable.value), [-1]) * one
+    return tf.reshape(tf.cast(tf.where(tf.not_equal(flat, 0.0)), tf.int32), [len(kept)])
 
 
 def pattern_of(variables: Iterable[Any]) -> int:

@@ -95,6 +95,7 @@ def optimize_model(
     folder: str | os.PathLike,
     recipe: CompressionRecipe | None = None,
     steps: int = 100,
+    plain_steps: int = 0,
     inner_steps: int | None = None,
     verbose: Any = 0,
 ) -> Optimized:
@@ -111,6 +112,8 @@ def optimize_model(
         folder: where files and steps are kept; an interrupted call goes on there.
         recipe: what to do; `None` to look for it.
         steps: training steps of each standard step.
+        plain_steps: of plain training before those that prune or shrink; for texts and code ten times `steps` cost as
+            much as `steps`.
         inner_steps: of an adaptation; `None` for the learner's own.
         verbose: as in `fit`.
 
@@ -123,7 +126,7 @@ def optimize_model(
     """
     budget = Budget.of(target)
     structured = isinstance(getattr(learner, "model", None), MetaGPT)
-    candidates = list(standard_recipes(steps, structured)) if recipe is None else [("recipe", recipe)]
+    candidates = list(standard_recipes(steps, structured, plain_steps)) if recipe is None else [("recipe", recipe)]
     for _, candidate in candidates:
         candidate.check(learner)
     for name, candidate in candidates:

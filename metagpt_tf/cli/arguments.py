@@ -218,6 +218,12 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
         help="int8, pruned_int8, half_int8, packed, or a JSON file of steps; default: the first that keeps the budget",
     )
     verb.add_argument("--steps", type=_positive, default=100, help="meta-training steps of each step (default 100)")
+    verb.add_argument(
+        "--plain-steps",
+        type=int,
+        default=1000,
+        help="steps of plain training before those, which cost a tenth each (default 1000)",
+    )
     for name, text in (("size", "file"), ("packed", "packed file"), ("latency", "time of an answer")):
         verb.add_argument(f"--{name}", type=float, help=f"largest {text}, as a share of the original's")
     verb.add_argument(

@@ -22,7 +22,7 @@ def compress_learner(learner: MetaLearner, arguments: Namespace) -> Optimized:
         ValueError: an unknown recipe.
     """
     model: Any = learner.model
-    recipe = recipe_of(arguments.recipe, arguments.steps) if arguments.recipe else None
+    recipe = recipe_of(arguments.recipe, arguments.steps, arguments.plain_steps) if arguments.recipe else None
     shares = {name: getattr(arguments, name) for name in ("size", "packed", "latency", "loss")}
     target = {name: share for name, share in shares.items() if share is not None}
     lengths = {"source_length": model.source_length, "target_length": model.target_length}
@@ -31,17 +31,24 @@ def compress_learner(learner: MetaLearner, arguments: Namespace) -> Optimized:
         data = episodes_of(arguments, model.tokenizer, {"test": arguments.batches}, **lengths)
         stages.report("compressing and measuring")
         return optimize_model(
-            learner, data["train"], data["test"], target or DEFAULT_TARGET, arguments.output, recipe, arguments.steps
+            learner,
+            data["train"],
+            data["test"],
+            target or DEFAULT_TARGET,
+            arguments.output,
+            recipe,
+            arguments.steps,
+            arguments.plain_steps,
         )
 
 
-def recipe_of(name: str, steps: int) -> CompressionRecipe:
+def recipe_of(name: str, steps: int, plain_steps: int = 0) -> CompressionRecipe:
     """A standard recipe by name, or one of a JSON file.
 
     Raises:
         ValueError: neither; the message suggests the closest name.
     """
-    standard = dict(standard_recipes(steps))
+    standard = dict(standard_recipes(steps, plain_steps=plain_steps))
     if name in standard:
         return standard[name]
     if Path(name).is_file():

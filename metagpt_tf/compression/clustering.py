@@ -24,6 +24,7 @@ def cluster(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: str | os.PathLike | None = None,
     verbose: Any = 0,
+    plain_steps: int = 0,
     **options: Any,
 ) -> Any:
     """A copy of a model or a learner whose matrices hold at most so many distinct values each.
@@ -37,6 +38,7 @@ def cluster(
         callbacks: more callbacks of `fit`.
         backup: directory that makes the training resumable.
         verbose: as in `fit`.
+        plain_steps: as in `prune`.
         **options: of `WeightClustering`.
 
     Returns:
@@ -56,7 +58,7 @@ def cluster(
     """
     clustering = WeightClustering(number_of_clusters, **options)
     copied = copy_of(subject, optimizer)
-    recover(copied, data, steps, [clustering, *callbacks], backup, verbose)
+    recover(copied, data, steps, [clustering, *callbacks], backup, verbose, plain_steps)
     return copied
 
 

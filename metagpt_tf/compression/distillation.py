@@ -31,6 +31,7 @@ def distill(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: str | os.PathLike | None = None,
     verbose: Any = 0,
+    plain_steps: int = 0,
 ) -> Any:
     """A copy of the student that has learned from the teacher.
 
@@ -51,6 +52,7 @@ def distill(
         callbacks: more callbacks of `fit`.
         backup: directory that makes the training resumable.
         verbose: as in `fit`.
+        plain_steps: of a student that is a learner: steps of plain training without a teacher that come first.
 
     Returns:
         The trained copy of the student, a model or a learner as the student is.
@@ -65,10 +67,12 @@ def distill(
     options = {"steps": steps, "callbacks": callbacks, "backup": backup, "verbose": verbose}
     copied = copy_of(student, optimizer)
     if not isinstance(student, MetaLearner):
+        if plain_steps:
+            raise ValueError(f"plain_steps are for learners: all steps of a model are plain, received {plain_steps}.")
         losses = losses or keras.distillation.LogitsDistillation(temperature=temperature)
         _distill_model(teacher, copied, data, losses, weight, options)
         return copied
-    recover(_pupil(teacher, copied, temperature, weight), data, **options)
+    recover(_pupil(teacher, copied, temperature, weight), data, plain_steps=plain_steps, **options)
     return copied
 
 

@@ -139,8 +139,9 @@ class CompressionRecipe:
         """
         self.check(learner)
         for name, options in self.steps:
-            if name in TRAINED and (name != "shrink" or options.get("steps")):
-                number_of_steps(episodes, options.get("steps"))
+            trained = options.get("steps", 0 if name == "shrink" else None)
+            if name in TRAINED and (trained != 0 or not (name == "shrink" or options.get("plain_steps"))):
+                number_of_steps(episodes, trained)
         log = None if folder is None else _Log(Path(folder), self, learner)
         for index, (name, options) in enumerate(self.steps):
             if name in TRAINED:
@@ -215,15 +216,20 @@ CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
-def standard_recipes(steps: int = 100, with_structure: bool = True) -> Sequence[tuple[str, CompressionRecipe]]:
+def standard_recipes(
+    steps: int = 100, with_structure: bool = True, plain_steps: int = 0
+) -> Sequence[tuple[str, CompressionRecipe]]:
     """Recipes from mild to strong, each with about so many training steps.
 
     Args:
         steps: meta-training steps of each step that trains.
         with_structure: whether those that take heads and neurons out of a `MetaGPT` are among them.
+        plain_steps: of plain training before them, see `prune`.
     """
-    prune_80, cluster_16 = {"schedule": 0.8, "steps": steps}, {"number_of_clusters": 16, "steps": max(steps // 2, 1)}
-    half = {"heads": 0.5, "neurons": 0.5, "steps": steps}
+    plain = {"plain_steps": plain_steps} if plain_steps else {}
+    prune_80 = {"schedule": 0.8, "steps": steps, **plain}
+    cluster_16 = {"number_of_clusters": 16, "steps": max(steps // 2, 1)}
+    half = {"heads": 0.5, "neurons": 0.5, "steps": steps, **plain}
     make = CompressionRecipe.of
     recipes = (
         ("int8", make(quantize={"quantization": "weight_int8"})),

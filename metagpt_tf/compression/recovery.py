@@ -1,13 +1,19 @@
-"""The training that follows each step of a compression, resumable."""
+"""The training that follows each step of a compression, plain first if asked for, resumable."""
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from metagpt_tf.files import written_aside
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.tasks import pooled_examples
+
 LONGEST_EPOCH, SHORTEST_EPOCH = 25, 5
+PLAIN_RATE = 1e-3
 
 
 def recover(
@@ -17,30 +23,36 @@ def recover(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: str | os.PathLike | None = None,
     verbose: Any = 0,
-) -> Any:
+    plain_steps: int = 0,
+) -> None:
     """Train a compiled model or learner for so many steps.
 
     Args:
         model: what is trained.
         data: what its `fit` takes; repeated if there is less.
-        steps: training steps; `None` for one pass through finite data.
+        steps: training steps; `None` for one pass through finite data, 0 for none after plain ones.
         callbacks: of `fit`; they begin after what was interrupted has been restored.
         backup: directory that makes the training resumable: it runs in epochs of 5 to 25 steps, the longest that divide
             it (else in one), and goes on after the last whole one, with the data from their beginning.
         verbose: as in `fit`.
-
-    Returns:
-        A `keras.callbacks.History`.
+        plain_steps: of a learner: steps of plain training on the examples of the same episodes that come first. One
+            costs a tenth of a second-order meta-step; for tasks whose examples do not contradict each other (texts,
+            code), not for those that do (sinusoids, permuted labels).
 
     Raises:
-        ValueError: `steps` below 1, or `None` with data that are endless or of unknown length.
+        ValueError: `steps` below 1, or `None` with data that are endless or of unknown length; plain steps of a model,
+            which has no others.
     """
+    if plain_steps:
+        _train_plainly(model, data, plain_steps, callbacks, backup, verbose)
+        if steps == 0:
+            return
     count = number_of_steps(data, steps)
     restored = [] if backup is None else [keras.callbacks.BackupAndRestore(str(backup))]
     longest = LONGEST_EPOCH if restored else count
     lengths = [n for n in range(min(longest, count), SHORTEST_EPOCH - 1, -1) if count % n == 0]
     length = lengths[0] if lengths else count
-    return model.fit(
+    model.fit(
         data.repeat(),
         steps_per_epoch=length,
         epochs=count // length,
@@ -48,6 +60,37 @@ def recover(
         verbose=verbose,
         callbacks=[*restored, *callbacks],
     )
+
+
+def _train_plainly(
+    learner: Any,
+    episodes: tf.data.Dataset,
+    steps: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    backup: str | os.PathLike | None,
+    verbose: Any,
+) -> None:
+    """Give a learner's model the weights of a model of its own that was trained on the pooled examples."""
+    if not isinstance(learner, MetaLearner) or steps < 0:
+        raise ValueError(
+            f"plain_steps counts steps of plain training before a learner's meta-steps; received {steps} for a "
+            f"{type(learner).__name__}."
+        )
+    done = None if backup is None else Path(backup) / "plain" / "done.weights.h5"
+    if done is not None and done.exists():
+        learner.model.load_weights(done)
+        return
+    model = type(learner.model).from_config(learner.model.get_config())
+    model.set_weights(learner.model.get_weights())
+    rate = keras.optimizers.schedules.CosineDecay(PLAIN_RATE, steps)
+    model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), learner._given_loss, metrics=[])
+    place = None if backup is None else Path(backup) / "plain" / "steps"
+    recover(model, pooled_examples(episodes), steps, callbacks, place, verbose)
+    learner.model.set_weights(model.get_weights())
+    if done is not None:
+        done.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(done) as aside:
+            model.save_weights(aside)
 
 
 def number_of_steps(data: tf.data.Dataset, steps: int | None) -> int:

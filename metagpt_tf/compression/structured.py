@@ -29,6 +29,7 @@ def shrink(
     scoring_batches: int = 8,
     backup: str | os.PathLike | None = None,
     verbose: Any = 0,
+    plain_steps: int = 0,
 ) -> MetaLearner:
     """A learner round a smaller `MetaGPT` made of the parts that the loss after adaptation hangs on most.
 
@@ -43,6 +44,7 @@ def shrink(
         scoring_batches: meta-batches to score on.
         backup: directory that makes the recovery resumable.
         verbose: as in `fit`.
+        plain_steps: as in `prune`.
 
     Returns:
         A compiled `MetaLearner`. Rates that the algorithm learned for each tensor are taken over; other weights of the
@@ -64,8 +66,8 @@ def shrink(
     copied = MetaLearner(small, algorithm, learner.task_parallelism, learner.rematerialize, learner.keep_zeros)
     _take_rates_over(learner, copied, parts)
     compiled_like(copied, learner, optimizer)
-    if steps:
-        recover(copied, episodes, steps, (), backup, verbose)
+    if steps or plain_steps:
+        recover(copied, episodes, steps, (), backup, verbose, plain_steps)
     return copied
 
 

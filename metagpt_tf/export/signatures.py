@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from metagpt_tf.export.stored_weights import StoredWeights
 from metagpt_tf.fast_weights import FastWeights
+from metagpt_tf.kept_zeros import places_found_by_graph
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.task import task_mean
 
@@ -51,14 +52,18 @@ class Exported:
 
     def with_state(self, state: tf.Tensor | None, function: Callable[[], Any]) -> Any:
         """Run `function` with `state` in place of the scope's variables."""
-        given = {} if state is None else {id(v): (v, weight) for v, weight in self.layout.mapping(state)}
+        given: dict[int, Any] = {}
+        if state is not None:
+            with self.stored.scope():
+                given = {id(v): (v, weight) for v, weight in self.layout.mapping(state)}
         kept = [(v, weight) for v, weight in self.stored.mapping() if id(v) not in given]
         with keras.StatelessScope(state_mapping=[*kept, *given.values()]):
             return function()
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Greedy ids `(B, T)` for `source (B, S)`."""
-        return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length))
+        with places_found_by_graph(source):
+            return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length))
 
     def generate_text(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Text `(B,)` for text `(B,)`."""
@@ -73,17 +78,19 @@ class Exported:
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
-        with self.stored.scope():
+        with self.stored.scope(), places_found_by_graph(x):
             return self._learner().adapt_tensors(x, y, rolled=True)
 
     def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The model's prediction for `x`."""
-        return self.with_state(state, lambda: self.model(x, training=False))
+        with places_found_by_graph(x):
+            return self.with_state(state, lambda: self.model(x, training=False))
 
     def loss(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The learner's loss `()` on `(x, y)` with a task's state: how well it fits."""
         inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
-        return task_mean(self._learner().task_loss, y, self.with_state(state, lambda: self.model(inputs)))
+        with places_found_by_graph(x):
+            return task_mean(self._learner().task_loss, y, self.with_state(state, lambda: self.model(inputs)))
 
     def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:
         """Spec of a model's single input with `rows` rows."""

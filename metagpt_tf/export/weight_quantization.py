@@ -8,13 +8,13 @@ runtime computes once when it loads the file: products run in float32 as before.
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from metagpt_tf.export.ballast import packed
+from metagpt_tf.export.ballast import drop_empty_buffers, packed
 
 SMALLEST = 512
 TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4}
@@ -28,7 +28,8 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
 
     Args:
         content: of the file.
-        weights: values of the model's variables; constants that are not among them (positions, masks) stay as they are.
+        weights: values of the model's variables. Of the constants that are not among them, those of zeros and one other
+            value (an empty cache, a mask) become integers of 4 bits without any error; others (positions) stay.
         bits: 8 or 4.
         per_channel: one scale for each channel of the last axis; `False` for one scale of the tensor, which keeps equal
             weights equal (clusters).
@@ -46,6 +47,7 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
         for index in constants:
             writer.replace(subgraph, index)
     writer.drop_floats()
+    drop_empty_buffers(model)
     writer.warn_of_missing(large)
     return packed(model)
 
@@ -59,29 +61,31 @@ class _Writer:
         self._turned = {_key(turned(w)): True for w in weights} | {_key(w): False for w in weights}
         self._done: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
         self._found: set[bytes] = set()
-        self._opcode: int | None = None
+        self._opcodes: dict[int, int] = {}
 
     def takes(self, tensor: schema.TensorT) -> bool:
-        """Whether a tensor is one of the weights."""
+        """Whether a tensor is one of the weights, or a large constant of zeros and one other value."""
         data = self.model.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * SMALLEST:
             return False
-        return self._key_of(tensor) in self._turned
+        return self._key_of(tensor) in self._turned or two_values(self._floats(tensor)) is not None
 
     def replace(self, subgraph: schema.SubGraphT, index: int) -> None:
         """Constant `index` becomes the output of a `DEQUANTIZE` at the head of its subgraph."""
         tensor = subgraph.tensors[index]
+        bits = self.bits if self._key_of(tensor) in self._turned else 4
         buffer, scales = self._integers(tensor)
         stored = schema.TensorT()
-        stored.shape, stored.type, stored.buffer = tensor.shape, TYPES[self.bits], buffer
+        stored.shape, stored.type, stored.buffer = tensor.shape, TYPES[bits], buffer
         stored.quantization = schema.QuantizationParametersT()
         stored.quantization.scale = scales
         stored.quantization.zeroPoint = np.zeros(len(scales), np.int64)
         last = len(tensor.shape) - 1
-        stored.quantization.quantizedDimension = 0 if len(scales) == 1 or self._turned[self._key_of(tensor)] else last
+        first = len(scales) == 1 or self._turned[self._key_of(tensor)]
+        stored.quantization.quantizedDimension = 0 if first else last
         subgraph.tensors.append(stored)
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._dequantize()
+        operator.opcodeIndex = self._dequantize(bits)
         operator.inputs, operator.outputs = [len(subgraph.tensors) - 1], [index]
         subgraph.operators.insert(0, operator)
         tensor.buffer = 0
@@ -102,34 +106,55 @@ class _Writer:
                 stacklevel=3,
             )
 
+    def _floats(self, tensor: schema.TensorT) -> np.ndarray:
+        return np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4")
+
     def _key_of(self, tensor: schema.TensorT) -> bytes:
-        return _key(np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4"))
+        return _key(self._floats(tensor))
 
     def _integers(self, tensor: schema.TensorT) -> tuple[int, np.ndarray]:
+        """Buffer and scales of a constant."""
         name = self._key_of(tensor)
+        if name not in self._turned:
+            return self._kept((tensor.buffer, 0), 4, lambda: two_values(self._floats(tensor)))
         self._found.add(name)
         first = self._turned[name]
         channels = int(tensor.shape[0 if first else -1]) if self.per_channel else 1
-        key = (tensor.buffer, channels)
-        if key not in self._done:
-            values = np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), "<f4")
+
+        def parts() -> tuple[np.ndarray, np.ndarray]:
+            values = self._floats(tensor)
             columns = values.reshape(channels, -1).T if first else values.reshape(-1, channels)
             integers, scales = to_integers(columns, self.bits)
+            return (integers.T if first else integers).ravel(), scales
+
+        return self._kept((tensor.buffer, channels), self.bits, parts)
+
+    def _kept(self, key: tuple[int, int], bits: int, parts: Callable[[], Any]) -> tuple[int, np.ndarray]:
+        if key not in self._done:
+            flat, scales = parts()
             buffer = schema.BufferT()
-            flat = (integers.T if first else integers).ravel()
-            buffer.data = np.frombuffer(stored_bytes(flat, self.bits), np.uint8)
+            buffer.data = np.frombuffer(stored_bytes(flat, bits), np.uint8)
             self.model.buffers.append(buffer)
             self._done[key] = (len(self.model.buffers) - 1, scales)
         return self._done[key]
 
-    def _dequantize(self) -> int:
-        if self._opcode is None:
+    def _dequantize(self, bits: int) -> int:
+        if bits not in self._opcodes:
             code = schema.OperatorCodeT()
             code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-            code.version = 6 if self.bits == 4 else 5 if self.per_channel else 2
+            code.version = 6 if bits == 4 else 5 if self.per_channel else 2
             self.model.operatorCodes.append(code)
-            self._opcode = len(self.model.operatorCodes) - 1
-        return self._opcode
+            self._opcodes[bits] = len(self.model.operatorCodes) - 1
+        return self._opcodes[bits]
+
+
+def two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Integers and scale that hold a constant of zeros and one other value exactly (an empty cache, a mask)."""
+    other = values[np.argmax(np.abs(values))]
+    if not np.isfinite(other) or not ((values == 0) | (values == other)).all():
+        return None
+    scale = np.array([abs(other) or 1.0], "float32")
+    return np.sign(values).astype(np.int8), scale
 
 
 def turned(weight: np.ndarray) -> np.ndarray:

@@ -43,6 +43,28 @@ def test_an_interrupted_one_goes_on(tmp_path):
     assert all(np.isfinite(w).all() for w in pruned.get_weights())
 
 
+def test_plain_steps_come_first_and_are_not_done_twice(tmp_path):
+    """The zeros are made in the plain steps; the meta-steps, here interrupted, keep them."""
+    original, backup = learner(), tmp_path / "backup"
+    plainly = prune(original, EPISODES, 0.5, steps=0, plain_steps=20)
+    assert sparsity(plainly.model) == pytest.approx(0.5, abs=0.02) and plainly.optimizer.iterations == 0
+    assert sparsity(original.model) == 0
+    with pytest.raises(KeyboardInterrupt):
+        prune(original, EPISODES, 0.5, steps=12, plain_steps=20, callbacks=[Stop(7)], backup=backup / "plain only")
+    with pytest.raises(KeyboardInterrupt):
+        prune(original, EPISODES, 0.5, steps=50, plain_steps=20, callbacks=[Stop(40)], backup=backup)
+    seen = []
+    counter = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    pruned = prune(original, EPISODES, 0.5, steps=50, plain_steps=20, callbacks=[counter], backup=backup)
+    assert len(seen) == 25 and pruned.optimizer.iterations == 50 and pruned.keep_zeros
+    assert sparsity(pruned.model) == pytest.approx(0.5, abs=0.02)
+
+
+def test_plain_steps_are_a_learners():
+    with pytest.raises(ValueError, match="received 3 for a Sequential"):
+        recover(plain(), data(2), 1, plain_steps=3)
+
+
 def test_how_many_steps():
     assert number_of_steps(EPISODES, None) == 20 and number_of_steps(EPISODES, 3) == 3
     with pytest.raises(ValueError, match="say how long to train"):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
 from metagpt_tf.export import LiteRTRunner, export_litert, export_saved_model
 from metagpt_tf.kept_zeros import is_prunable, sparsity
@@ -39,6 +40,23 @@ def test_in_a_litert_file(pruned, tmp_path):
         state = LiteRTRunner(path, delegates=delegates).adapt(x, y)
         np.testing.assert_allclose(state, expected, atol=1e-5)
     assert min(zeros_of(pruned, state)) > 0.79 and sparsity(pruned.model) > 0.79
+    runner, loaded = LiteRTRunner(path), tf.saved_model.load(str(export_saved_model(pruned, tmp_path / "saved")))
+    again = loaded.signatures["generate_adapted_ids"](source=tf.constant(x[:1]), state=tf.constant(state))["output"]
+    np.testing.assert_array_equal(runner.generate(x[:1], state), again)
+
+
+@pytest.mark.parametrize("quantization", ["float32", "weight_int8"])
+def test_a_file_holds_no_places(pruned, tmp_path, quantization):
+    """It finds them in the weights, however these are stored."""
+    path = export_litert(pruned, tmp_path / "m.tflite", k_shot=K, quantization=quantization)
+    file = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    whole = [t for g in file.subgraphs for t in g.tensors if t.type == schema.TensorType.INT32]
+    stored = [0 if file.buffers[t.buffer].data is None else len(file.buffers[t.buffer].data) for t in whole]
+    fewest = min(int((v.numpy() != 0).sum()) for v in pruned.layout.variables if is_prunable(v))
+    assert max(stored) < 4 * fewest
+    x, y = support(pruned.model)
+    state = LiteRTRunner(path).adapt(x, y)
+    np.testing.assert_allclose(state, pruned.adapt((x, y)), atol=1e-5 if quantization == "float32" else 0.05)
 
 
 def test_in_a_saved_model(pruned, tmp_path):

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.export import export_litert
 from metagpt_tf.export.runner import LiteRTRunner
-from metagpt_tf.export.weight_quantization import quantized_weights, rounded, stored_bytes, to_integers
+from metagpt_tf.export.weight_quantization import quantized_weights, rounded, stored_bytes, to_integers, two_values
 from metagpt_tf.meta import MAML, MetaLearner
 
 from .conftest import K, small_learner, support
@@ -74,6 +74,16 @@ def test_types_in_the_file(exported, tmp_path):
     small.write_bytes(quantized_weights(path.read_bytes(), values(learner)))
     details = Interpreter(str(small)).get_tensor_details()
     assert sum(int(np.prod(d["shape"])) for d in details if d["dtype"] == np.int8) > 10_000
+
+
+def test_zeros_and_one_other_value_are_exact():
+    for other in (1.0, -1e9, 0.1, 0.0):
+        values = np.where(np.arange(600) % 3 == 0, 0.0, other).astype("<f4")
+        integers, scale = two_values(values)
+        np.testing.assert_array_equal(integers * scale, values)
+        assert set(integers) <= {-1, 0, 1}
+    assert two_values(np.arange(3, dtype="<f4")) is None
+    assert two_values(np.array([0.0, np.inf], "<f4")) is None
 
 
 def test_other_bits():
