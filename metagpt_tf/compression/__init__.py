@@ -7,7 +7,8 @@ from metagpt_tf.compression.clustering import WeightClustering, cluster
 from metagpt_tf.compression.distillation import distill
 from metagpt_tf.compression.importance import importance
 from metagpt_tf.compression.pruning import KeepZeros, MagnitudePruning, prune
-from metagpt_tf.compression.quantization import quantize, train_for_quantization
+from metagpt_tf.compression.quantization import quantize
+from metagpt_tf.compression.quantization_aware import train_for_quantization
 from metagpt_tf.compression.recipes import CompressionRecipe
 from metagpt_tf.compression.report import CompressionReport, compression_report
 from metagpt_tf.compression.structured import shrink

@@ -38,6 +38,10 @@ from tensorflow_model_optimization.python.core.clustering.keras import clusterin
 from tensorflow_model_optimization.python.core.clustering.keras.clustering_algorithm import (  # noqa: E402
     ClusteringAlgorithm,
 )
+from tensorflow_model_optimization.python.core.quantization.keras.quantizers import (  # noqa: E402
+    AllValuesQuantizer,
+    LastValueQuantizer,
+)
 from tensorflow_model_optimization.python.core.sparsity.keras.pruning_impl import Pruning  # noqa: E402
 from tensorflow_model_optimization.python.core.sparsity.keras.pruning_schedule import PruningSchedule  # noqa: E402
 
@@ -49,4 +53,13 @@ CENTROIDS = {
     "density": clustering_centroids.DensityBasedCentroidsInitialisation,
 }
 
-__all__ = ["CENTROIDS", "ClusteringAlgorithm", "ConstantSparsity", "PolynomialDecay", "Pruning", "PruningSchedule"]
+__all__ = [
+    "CENTROIDS",
+    "AllValuesQuantizer",
+    "ClusteringAlgorithm",
+    "ConstantSparsity",
+    "LastValueQuantizer",
+    "PolynomialDecay",
+    "Pruning",
+    "PruningSchedule",
+]

@@ -14,7 +14,6 @@ from metagpt_tf.export.ballast import without_ballast
 from metagpt_tf.export.litert import integer_converter
 from metagpt_tf.export.signatures import Exported, traced
 from metagpt_tf.files import written_aside
-from metagpt_tf.layers import shared_weight_layout
 
 INTEGER = ("int8", "int16x8")
 
@@ -55,8 +54,7 @@ def export_integer(
             yield name, {spec.name: part[first : first + batch_size] for spec, part in zip(specs, rows, strict=True)}
 
     with tempfile.TemporaryDirectory() as folder:
-        with shared_weight_layout():
-            tf.saved_model.save(module, folder, signatures={name: function})
+        tf.saved_model.save(module, folder, signatures={name: function})
         converter = integer_converter(folder, name, examples, quantization)
         try:
             with warnings.catch_warnings():  # it calibrates with an interpreter that says it will be removed

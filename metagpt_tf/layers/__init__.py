@@ -13,7 +13,7 @@ from metagpt_tf.layers.feed_forward import FeedForward
 from metagpt_tf.layers.initial_state import InitialState
 from metagpt_tf.layers.masks import causal_mask, padding_mask
 from metagpt_tf.layers.normalization import LayerNorm
-from metagpt_tf.layers.projection import Projection, shared_weight_layout
+from metagpt_tf.layers.projection import Projection, projection_arithmetic, shared_weight_layout
 from metagpt_tf.layers.residual import Residual
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "TokenHead",
     "causal_mask",
     "padding_mask",
+    "projection_arithmetic",
     "shared_weight_layout",
     "sinusoidal_positions",
 ]

@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,6 +10,8 @@ from keras import ops
 
 from metagpt_tf.layers.arguments import check_at_least
 
+Arithmetic = Callable[["Projection", Any], Any]
+_ARITHMETIC: contextvars.ContextVar[Arithmetic | None] = contextvars.ContextVar("metagpt_tf_arithmetic", default=None)
 _SHARED_LAYOUT = contextvars.ContextVar("metagpt_tf_shared_weight_layout", default=False)
 
 
@@ -34,6 +36,26 @@ def shared_weight_layout() -> Iterator[None]:
         yield
     finally:
         _SHARED_LAYOUT.reset(token)
+
+
+@contextlib.contextmanager
+def projection_arithmetic(compute: Arithmetic) -> Iterator[None]:
+    """Within, every `Projection` returns `compute(layer, x)` in place of `layer.affine(x, layer.kernel)`.
+
+    Use it round the tracing of a graph or round eager calls: to watch activations, or to round what is multiplied.
+
+    Example:
+
+    >>> with projection_arithmetic(lambda layer, x: layer.affine(2 * x, layer.kernel)):
+    ...     y = Projection(1, kernel_initializer="ones")(keras.ops.ones((1, 3)))
+    >>> float(y[0, 0])
+    6.0
+    """
+    token = _ARITHMETIC.set(compute)
+    try:
+        yield
+    finally:
+        _ARITHMETIC.reset(token)
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
@@ -81,7 +103,12 @@ class Projection(keras.layers.Layer):
             self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, x: Any) -> Any:
-        y = matmul_last_axis(x, self.kernel)
+        compute = _ARITHMETIC.get()
+        return self.affine(x, self.kernel) if compute is None else compute(self, x)
+
+    def affine(self, x: Any, kernel: Any) -> Any:
+        """`x W + b` with another matrix in the place of the layer's own."""
+        y = matmul_last_axis(x, kernel)
         return y + ops.cast(self.bias, y.dtype) if self.use_bias else y
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

@@ -115,15 +115,19 @@ class TaskModel:
         The loss includes what the model adds to it itself (regularisers, `add_loss`), as in the model's own `fit`.
         Running statistics and random seeds move along.
         """
-        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
-        values = [*self.layout.merge(self.trainable, fast), *self.non_trainable]
         # Not `stateless_call`: it goes round the model's `__call__`, and fails where `call` takes no `training`.
-        with keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=True) as scope:
+        with self.scope(fast) as scope:
             outputs = self.model(self.inputs(x, y), training=self.training)
             penalties = [tf.reduce_sum(tf.cast(p, tf.float32)) for p in self.model.losses]
         self.non_trainable = [scope.get_current_value(v) for v in self.model.non_trainable_variables]
         loss = task_mean(self.loss, y, outputs)
         return (tf.add_n([loss, *penalties]) if penalties else loss), outputs
+
+    def scope(self, fast: Weights) -> keras.StatelessScope:
+        """Within it, the model and its parts run with `fast` in place of the scope's variables."""
+        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
+        values = [*self.layout.merge(self.trainable, fast), *self.non_trainable]
+        return keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=True)
 
     def loss_on(self, x: Any, y: Any) -> "TaskLoss":
         """The loss on `(x, y)` as a function of fast weights."""

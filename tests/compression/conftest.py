@@ -5,7 +5,7 @@ import pytest
 
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.models import MetaGPT
-from metagpt_tf.tasks import TextTasks
+from metagpt_tf.tasks import Sinusoid, TextTasks
 
 LENGTH, K = 10, 3
 
@@ -36,4 +36,14 @@ def text_learner():
     sizes = {"dim": 32, "num_heads": 2, "num_layers": 1, "hidden_dim": 64, "low_rank": 2}
     learner = MetaLearner(MetaGPT(source_length=LENGTH, target_length=LENGTH, **sizes), MAML(2, 0.1, scope="low_rank"))
     learner.compile(keras.optimizers.Adam(1e-3))
+    return learner
+
+
+@pytest.fixture(scope="session")
+def regression():
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((1,)), keras.layers.Dense(40, "relu"), keras.layers.Dense(40, "relu"), keras.layers.Dense(1)]
+    learner = MetaLearner(keras.Sequential(layers), MAML(1, 0.01))
+    learner.compile(keras.optimizers.Adam(2e-3), "mse")
+    learner.fit(Sinusoid().as_dataset(10, 10, 10, num_batches=300), verbose=0)
     return learner

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from metagpt_tf.compression import distill, distillation
-from metagpt_tf.compression.distillation import DistillingLearner, adapted_logits, soft_loss
+from metagpt_tf.compression.distillation import DistillingLearner, adapted_answers, encoded, soft_loss
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.meta.episodes import as_episode
 from metagpt_tf.models import MetaGPT
@@ -41,7 +41,9 @@ def distance(teacher, student, data):
     for batch in data:
         for task in zip(*batch, strict=True):
             fields = as_episode(task)
-            found.append(float(soft_loss(adapted_logits(teacher, fields), adapted_logits(student, fields), 1.0)))
+            found.append(
+                float(soft_loss(adapted_answers(teacher, fields)[0], adapted_answers(student, fields)[0], 1.0))
+            )
     return np.mean(found)
 
 
@@ -100,17 +102,44 @@ def test_text_models():
     assert all(np.isfinite(w).all() for w in taught.get_weights())
 
 
+def test_features():
+    """Told nothing but the teacher's features, the student's encoder comes near them; sizes must agree."""
+    pairs = {"meta_train": {f"shift {n}": [(f"w{i}", f"w{i + n}") for i in range(20)] for n in range(4)}}
+    data = TextTasks.from_pairs(pairs, "bytes", LENGTH, LENGTH).as_dataset(2, 3, 3, num_batches=2)
+    keras.utils.set_random_seed(0)
+    teacher, student = text_learner(16), text_learner(16)
+    options = {"temperature": 1.0, "weight": 0.0, "optimizer": keras.optimizers.Adam(1e-2), "steps": 20}
+    pair = [distill(teacher, student, data, feature_weight=weight, **options) for weight in (0.0, 5.0)]
+
+    def difference(taught):
+        found = []
+        for task in zip(*next(iter(data)), strict=True):
+            fields = as_episode(task)
+            own = [one.in_task(*fields[:2], one.algorithm.adapt) for one in (teacher, taught)]
+            features = [encoded(task, run.fast, fields.query_x)[0] for task, run in own]
+            found.append(float(tf.reduce_mean((features[0] - features[1]) ** 2)))
+        return np.mean(found)
+
+    assert difference(pair[1]) < 0.7 * difference(pair[0])
+    with pytest.raises(ValueError, match="the teacher has dim=16, the student dim=8"):
+        distill(teacher, text_learner(8), data, feature_weight=1.0)
+    with pytest.raises(ValueError, match="received Sequential and Sequential"):
+        distill(learner(8), learner(8), episodes(), feature_weight=1.0)
+    with pytest.raises(ValueError, match="received -1"):
+        distill(learner(8), learner(8), episodes(), feature_weight=-1)
+
+
 def test_padding_does_not_count(monkeypatch):
     pairs = {"meta_train": {f"shift {n}": [(f"w{i}", f"w{i + n}") for i in range(20)] for n in range(4)}}
     tasks = TextTasks.from_pairs(pairs, "bytes", LENGTH, LENGTH)
     data = tasks.as_dataset(2, 3, 3, num_batches=1)
-    real = adapted_logits
+    real = adapted_answers
 
-    def with_noise_where_padded(teacher, fields):
+    def with_noise_where_padded(teacher, fields, with_features):
         padded = tf.cast(tf.equal(fields.query_y, 0), tf.float32)[..., None]
-        return real(teacher, fields) + noise[-1] * padded * tf.range(259, dtype=tf.float32)
+        return real(teacher, fields)[0] + noise[-1] * padded * tf.range(259, dtype=tf.float32), None
 
-    monkeypatch.setattr(distillation, "adapted_logits", with_noise_where_padded)
+    monkeypatch.setattr(distillation, "adapted_answers", with_noise_where_padded)
     noise, weights = [], []
     for amount in (0.0, 1.0):
         noise.append(amount)

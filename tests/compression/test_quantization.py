@@ -1,52 +1,15 @@
-"""Fewer bits: files that adapt, files of integer arithmetic, and training that expects rounding."""
+"""Fewer bits: files that adapt, and files of integer arithmetic."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from metagpt_tf.compression import quantize, train_for_quantization
-from metagpt_tf.compression.quantization import straight_through
+from metagpt_tf.compression import quantize
 from metagpt_tf.export import LiteRTRunner
-from metagpt_tf.export.weight_quantization import rounded
-from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.tasks import Sinusoid
 
 from .conftest import LENGTH, K
-
-
-@pytest.fixture(scope="module")
-def regression():
-    keras.utils.set_random_seed(0)
-    layers = [keras.Input((1,)), keras.layers.Dense(40, "relu"), keras.layers.Dense(40, "relu"), keras.layers.Dense(1)]
-    learner = MetaLearner(keras.Sequential(layers), MAML(1, 0.01))
-    learner.compile(keras.optimizers.Adam(2e-3), "mse")
-    learner.fit(Sinusoid().as_dataset(10, 10, 10, num_batches=300), verbose=0)
-    return learner
-
-
-def test_the_rounding_and_its_gradient():
-    weight = tf.random.stateless_normal([32, 20], [0, 1])
-    with tf.GradientTape() as tape:
-        tape.watch(weight)
-        value = straight_through(weight, 4)
-        loss = tf.reduce_sum(value**2)
-    np.testing.assert_allclose(value, rounded(weight.numpy(), 4), atol=1e-6)
-    np.testing.assert_allclose(tape.gradient(loss, weight), 2 * value, atol=1e-5)
-
-
-def test_training_that_expects_four_bits_loses_less(regression):
-    held_out = Sinusoid().split("meta_test").as_dataset(10, 10, 10, num_batches=10)
-    aware = train_for_quantization(regression, Sinusoid().as_dataset(10, 10, 10, seed=5), bits=4, steps=150)
-    after = MetaLearner(keras.models.clone_model(regression.model), MAML(1, 0.01))
-    after.model.set_weights([rounded(w, 4) for w in regression.model.get_weights()])
-    after.compile("adam", "mse")
-    losses = [learner.evaluate(held_out, verbose=0, return_dict=True)["loss"] for learner in (aware, after)]
-    assert losses[0] < losses[1]
-    for variable in aware.model.trainable_variables:
-        np.testing.assert_allclose(variable.numpy(), rounded(variable.numpy(), 4), atol=1e-6)
-    assert type(aware) is MetaLearner and len(np.unique(aware.model.layers[1].kernel.numpy()[:, 0])) <= 15
 
 
 def test_a_file_that_adapts(text_learner, tmp_path):
@@ -103,8 +66,3 @@ def test_integers_need_examples(text_learner, training, tmp_path):
         quantize(text_learner, tmp_path / "m.tflite", "int8")
     with pytest.raises(ValueError, match="received no episodes"):
         quantize(text_learner, tmp_path / "m.tflite", "int8", training.take(0))
-
-
-def test_other_bits(regression):
-    with pytest.raises(ValueError, match="received bits=3"):
-        train_for_quantization(regression, Sinusoid().as_dataset(2, 5, 5, num_batches=1), bits=3)
