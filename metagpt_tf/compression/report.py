@@ -17,8 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.export import export_litert, latency_worker
+from metagpt_tf.export.ballast import without_signature
 from metagpt_tf.export.litert import as_stored
 from metagpt_tf.export.runner import LiteRTRunner
+from metagpt_tf.files import written_aside
 from metagpt_tf.kept_zeros import sparsity
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
@@ -131,9 +133,17 @@ def compression_report(
             place = Path(folder or temporary)
             place.mkdir(parents=True, exist_ok=True)
             with inner_steps(learner, steps):
-                options = {"quantization": quantization, "target": target}
-                path = export_litert(learner, place / f"{name}.tflite", k_shot, **options)
-                measured = export_litert(learner, Path(temporary) / "loss.tflite", k_shot, with_loss=True, **options)
+                measured = export_litert(
+                    learner,
+                    Path(temporary) / "loss.tflite",
+                    k_shot,
+                    quantization=quantization,
+                    target=target,
+                    with_loss=True,
+                )
+            path = place / f"{name}.tflite"
+            with written_aside(path) as aside:
+                aside.write_bytes(without_signature(measured.read_bytes(), "loss"))
             losses = losses_of_file(measured, learner, quantization, tasks)
             before, after = (unit * value for value in losses)
             rows.append(_row(name, learner, path, before, after, rows[0] if rows else None, repeats))

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 FILE_IDENTIFIER = b"TFL3"
+CALLS = ("condSubgraphIndex", "bodySubgraphIndex", "thenSubgraphIndex", "elseSubgraphIndex", "initSubgraphIndex")
 
 
 class SharingBuilder(flatbuffers.Builder):
@@ -58,3 +59,43 @@ def drop_empty_buffers(model: Any) -> None:
         tensor.buffer = places.get(tensor.buffer, 0)
     for metadata in model.metadata or []:
         metadata.buffer = places.get(metadata.buffer, 0)
+
+
+def without_signature(content: bytes, name: str) -> bytes:
+    """The file without a signature, its graph and what only that graph reads, as if it had never been asked for.
+
+    Args:
+        content: of the file.
+        name: of the signature; another one must stay.
+
+    Raises:
+        ValueError: no such signature.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    names = [signature.signatureKey.decode() for signature in model.signatureDefs]
+    if name not in names:
+        raise ValueError(f"The file has no signature {name!r}, but {', '.join(names)}.")
+    model.signatureDefs = [s for s, key in zip(model.signatureDefs, names, strict=True) if key != name]
+    needed = _reached(model, {signature.subgraphIndex for signature in model.signatureDefs})
+    for index, subgraph in enumerate(model.subgraphs):
+        if index not in needed:  # an empty one in its place: the others keep their numbers
+            subgraph.tensors, subgraph.operators, subgraph.inputs, subgraph.outputs = [], [], [], []
+    read = {tensor.buffer for tensor in all_tensors(model)} | {m.buffer for m in model.metadata or []}
+    for index, buffer in enumerate(model.buffers):
+        if index not in read:
+            buffer.data = None
+    drop_empty_buffers(model)
+    return packed(model)
+
+
+def _reached(model: Any, subgraphs: set[int]) -> set[int]:
+    """These subgraphs and those that their loops and branches run."""
+    found: set[int] = set()
+    waiting = list(subgraphs)
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            options = [operator.builtinOptions for operator in model.subgraphs[index].operators]
+            waiting += [getattr(o, call) for o in options for call in CALLS if hasattr(o, call)]
+    return found

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from metagpt_tf.export.signatures import Exported, saved_model_signatures
+from metagpt_tf.export.serving_signatures import saved_model_signatures
+from metagpt_tf.export.signatures import Exported
 from metagpt_tf.export.warmup import write_warmup
 from metagpt_tf.files import written_aside
 
@@ -21,11 +22,18 @@ def export_saved_model(
 ) -> Path:
     """Write `<path>/<version>/`, a SavedModel for TF Serving or `tf.saved_model.load` (no Keras needed to read it).
 
-    Signatures of a text generator: `serving_default(text) -> text`, `generate(source) -> output` (ids); of a
-    `MetaLearner` also `adapt(support_x, support_y) -> state` (ids), `adapt_text(support_source, support_target) ->
-    state`, `generate_adapted(prompt, state) -> text`, `generate_adapted_ids(source, state) -> output`. Of any other
-    model: `serving_default(x) -> output`, `adapt`, `predict_adapted(x, state)`. The
-    server holds nothing between requests: the client keeps the state.
+    Signatures of a text generator: `serving_default(text) -> text` and `generate(source) -> output` (ids), both greedy;
+    `sample(text, temperature, top_k, top_p, seed, max_length) -> text`, one value of each a row; `score(source, target)
+    -> loss`, mean nats a token of each row. Of a `MetaLearner` also `adapt(support_x, support_y) -> state` (ids),
+    `adapt_text(support_source, support_target) -> state`, and with a state `generate_adapted(prompt, state) -> text`,
+    `generate_adapted_ids(source, state) -> output`, `sample_adapted`, `score_adapted`.
+
+    Of any other model: `serving_default(x) -> output`, `score(x, y)` if it has a loss, `adapt`, `predict_adapted(x,
+    state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also `classify(x) -> label, probabilities` and
+    `classify_adapted(x, state)`.
+
+    The server holds nothing between requests: the client keeps the state. A state says which model it is of
+    (`state_mark`), and another model refuses it.
 
     Args:
         model: a built model, or a compiled `MetaLearner`.
@@ -54,7 +62,7 @@ def export_saved_model(
         setattr(module, name, function)
     with written_aside(final) as aside:
         _save(module, aside, signatures)
-        write_warmup(aside, exported)
+        write_warmup(aside, signatures, exported.layout.initial_state() if exported.learner else None)
     return final
 
 

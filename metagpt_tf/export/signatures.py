@@ -5,16 +5,21 @@ construction.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from metagpt_tf.export.state_mark import mark_of
 from metagpt_tf.export.stored_weights import StoredWeights
 from metagpt_tf.fast_weights import FastWeights
+from metagpt_tf.generation import decode
+from metagpt_tf.generation.per_request import PerRequest, Settings, ending
 from metagpt_tf.kept_zeros import places_found_by_graph
 from metagpt_tf.meta import MetaLearner
-from metagpt_tf.meta.task import task_mean
+from metagpt_tf.meta.task import scalar_loss, task_mean
+from metagpt_tf.models import MetaClassifier
 
 
 class Exported:
@@ -36,6 +41,7 @@ class Exported:
         if self.learner is not None and not hasattr(self.learner, "task_loss"):
             raise ValueError("The learner is not compiled: adapt needs its loss. Call learner.compile(...) first.")
         self.is_generator = hasattr(self.model, "generate_ids")
+        self.is_classifier = isinstance(self.model, MetaClassifier)
         self.stored = StoredWeights(self.model.variables, storage)
 
     @property
@@ -44,6 +50,11 @@ class Exported:
         if self.learner is None:
             raise ValueError("Only a MetaLearner has a state. Wrap the model: MetaLearner(model, 'maml').")
         return self.learner.layout
+
+    @cached_property
+    def mark(self) -> int:
+        """The learner's checksum, which its states are marked with."""
+        return mark_of(self._learner())
 
     def variables(self) -> list[tf.Variable]:
         """Every variable as a plain `tf.Variable`: tracking the Keras model would store each of them twice."""
@@ -71,10 +82,31 @@ class Exported:
         source = tokenizer.encode_tensor(text, self.model.source_length)
         return tokenizer.decode_tensor(self.generate(source, state))
 
-    def adapt_text(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """State `(P,)` from a support set of texts `(K,)`."""
+    def sample_text(self, text: tf.Tensor, settings: Settings, state: tf.Tensor | None = None) -> tf.Tensor:
+        """Text `(B,)` for text `(B,)`, drawn as each row's settings say."""
+        model = self.model
+        source = model.tokenizer.encode_tensor(text, model.source_length)
+
+        def run() -> tf.Tensor:
+            rows, eos_id = tf.shape(source)[0], model.tokenizer.eos_id
+            return decode(
+                ending(model.decode_step, settings.max_length, eos_id),
+                model.start_cache(source, rows, model.target_length),
+                rows,
+                bos_id=model.tokenizer.bos_id,
+                eos_id=eos_id,
+                pad_id=model.tokenizer.pad_id,
+                max_length=model.target_length,
+                sampler=PerRequest(settings),
+            )
+
+        with places_found_by_graph(source):
+            return model.tokenizer.decode_tensor(self.with_state(state, run))
+
+    def encoded(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids `(K, S)` and `(K, T)` of texts `(K,)` to read and to write."""
         encode, model = self.model.tokenizer.encode_tensor, self.model
-        return self.adapt(encode(source, model.source_length), encode(target, model.target_length))
+        return encode(source, model.source_length), encode(target, model.target_length)
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
@@ -86,6 +118,19 @@ class Exported:
         with places_found_by_graph(x):
             return self.with_state(state, lambda: self.model(x, training=False))
 
+    def score(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
+        """The loss of each row `(B,)`, with or without a state."""
+        inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
+        with places_found_by_graph(x):
+            outputs = self.with_state(state, lambda: self.model(inputs, training=False))
+        one = lambda row: task_mean(self._loss(), row[0][None], row[1][None])  # noqa: E731
+        return tf.vectorized_map(one, (y, outputs))
+
+    def classify(self, x: tf.Tensor, state: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """The likeliest class `(B,)` int32 and the probabilities of all `(B, N)`."""
+        logits = self.predict(x, state)
+        return {"label": tf.argmax(logits, -1, output_type=tf.int32), "probabilities": tf.nn.softmax(logits)}
+
     def loss(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The learner's loss `()` on `(x, y)` with a task's state: how well it fits."""
         inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
@@ -96,6 +141,9 @@ class Exported:
         """Spec of a model's single input with `rows` rows."""
         if self.is_generator:
             return tf.TensorSpec((rows, self.model.source_length), tf.int32, name=name)
+        if self.is_classifier:
+            spec = self.model.input_example_spec()
+            return tf.TensorSpec((rows, *spec.shape), spec.dtype, name=name)
         inputs = getattr(self.model, "inputs", None)
         if not inputs or len(inputs) != 1:
             raise ValueError(
@@ -107,9 +155,22 @@ class Exported:
         """Spec of the targets: `target` (one example's spec) if given, else token ids or the like of the output."""
         if self.is_generator:
             return tf.TensorSpec((rows, self.model.target_length), tf.int32, name=name)
+        if self.is_classifier and target is None:
+            return tf.TensorSpec((rows,), tf.int32, name=name)
         if target is not None:
             return tf.TensorSpec((rows, *target.shape), target.dtype, name=name)
         return tf.TensorSpec((rows, *self.model.outputs[0].shape[1:]), self.model.outputs[0].dtype, name=name)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether `score` can be asked for."""
+        return self.learner is not None or self._own_loss() is not None
+
+    def _own_loss(self) -> Any:
+        return getattr(self.model, "loss", None) or getattr(self.model, "default_loss", lambda: None)()
+
+    def _loss(self) -> Any:
+        return self.learner.task_loss if self.learner else scalar_loss(self._own_loss())
 
     def _learner(self) -> MetaLearner:
         if self.learner is None:
@@ -120,42 +181,3 @@ class Exported:
 def traced(function: Callable[..., Any], *specs: tf.TensorSpec) -> Any:
     """`function` as a graph function with a fixed signature."""
     return tf.function(function, input_signature=specs, autograph=False)
-
-
-def saved_model_signatures(exported: Exported, target: Any = None) -> dict[str, Any]:
-    """Signatures of a SavedModel: dynamic batch and support size."""
-    string = lambda name: tf.TensorSpec((None,), tf.string, name=name)  # noqa: E731
-    functions: dict[str, Any] = {}
-    if exported.is_generator:
-        source = exported.input_spec(None, "source")
-        functions["serving_default"] = traced(lambda text: {"text": exported.generate_text(text)}, string("text"))
-        functions["generate"] = traced(lambda source: {"output": exported.generate(source)}, source)
-    else:
-        functions["serving_default"] = traced(lambda x: {"output": exported.predict(x)}, exported.input_spec(None, "x"))
-    if exported.learner is None:
-        return functions
-    state = tf.TensorSpec((exported.layout.size,), tf.float32, name="state")
-    functions["adapt"] = traced(
-        lambda support_x, support_y: {"state": exported.adapt(support_x, support_y)},
-        exported.input_spec(None, "support_x"),
-        exported.target_spec(None, "support_y", target),
-    )
-    if exported.is_generator:
-        functions["adapt_text"] = traced(
-            lambda support_source, support_target: {"state": exported.adapt_text(support_source, support_target)},
-            string("support_source"),
-            string("support_target"),
-        )
-        functions["generate_adapted"] = traced(
-            lambda prompt, state: {"text": exported.generate_text(prompt, state)}, string("prompt"), state
-        )
-        functions["generate_adapted_ids"] = traced(
-            lambda source, state: {"output": exported.generate(source, state)},
-            exported.input_spec(None, "source"),
-            state,
-        )
-    else:
-        functions["predict_adapted"] = traced(
-            lambda x, state: {"output": exported.predict(x, state)}, exported.input_spec(None, "x"), state
-        )
-    return functions

@@ -14,44 +14,39 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework import tensor_pb2
 
-from metagpt_tf.export.signatures import Exported
-
 WARMUP_FILE = "tf_serving_warmup_requests"
 _PACKAGE = "metagpt_tf.serving"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
-def write_warmup(directory: Path, exported: Exported) -> Path:
+def write_warmup(directory: Path, signatures: dict[str, Any], state: np.ndarray | None = None) -> Path:
     """Write `assets.extra/tf_serving_warmup_requests` with one request for each signature."""
     folder = directory / "assets.extra"
     folder.mkdir(parents=True)
     path = folder / WARMUP_FILE
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in sample_requests(exported).items():
+        for signature, inputs in sample_requests(signatures, state).items():
             writer.write(prediction_log(signature, inputs))
     return path
 
 
-def sample_requests(exported: Exported) -> dict[str, dict[str, np.ndarray]]:
-    """Smallest valid inputs of each signature."""
-    zeros = lambda spec: np.zeros([1, *spec.shape[1:]], spec.dtype.as_numpy_dtype)  # noqa: E731
-    x = zeros(exported.input_spec(1, "x"))
-    if exported.is_generator:
-        text = np.array([b"warm up"])
-        requests = {"serving_default": {"text": text}, "generate": {"source": x}}
-    else:
-        requests = {"serving_default": {"x": x}}
-    if exported.learner is None:
-        return requests
-    state = np.asarray(exported.layout.initial_state())
-    if exported.is_generator:
-        requests["adapt"] = {"support_x": x, "support_y": zeros(exported.target_spec(1, "y"))}
-        requests["adapt_text"] = {"support_source": text, "support_target": text}
-        requests["generate_adapted"] = {"prompt": text, "state": state}
-        requests["generate_adapted_ids"] = {"source": x, "state": state}
-    else:
-        requests["predict_adapted"] = {"x": x, "state": state}
-    return requests
+def sample_requests(signatures: dict[str, Any], state: np.ndarray | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """Smallest valid inputs of each signature: one row of a text or of zeros.
+
+    Args:
+        signatures: name to a function with a fixed signature.
+        state: of a learner, for the signatures that read one.
+    """
+
+    def example(spec: tf.TensorSpec) -> np.ndarray:
+        if spec.name == "state":
+            return np.asarray(state)
+        shape = [size or 1 for size in spec.shape]
+        return np.full(shape, b"warm up") if spec.dtype == tf.string else np.zeros(shape, spec.dtype.as_numpy_dtype)
+
+    return {
+        name: {spec.name: example(spec) for spec in function.input_signature} for name, function in signatures.items()
+    }
 
 
 def prediction_log(signature: str, inputs: dict[str, np.ndarray]) -> bytes:

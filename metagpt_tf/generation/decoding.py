@@ -182,7 +182,7 @@ def decode(
     >>> decode(count, (), 1, bos_id=1, eos_id=4, pad_id=0, max_length=5, sampler="greedy").numpy().tolist()
     [[2, 3, 4, 0, 0]]
     """
-    sampler, batch_size = get(sampler), as_batch_size(batch_size)
+    sampler, batch_size = sampler if isinstance(sampler, Sampler) else get(sampler), as_batch_size(batch_size)
     ids = {"bos_id": bos_id, "eos_id": eos_id, "pad_id": pad_id}
     check_ids(max_length, **ids)
     if isinstance(sampler, Beam):

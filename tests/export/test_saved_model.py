@@ -22,6 +22,10 @@ GENERATOR_SIGNATURES = {
     "adapt_text",
     "generate_adapted",
     "generate_adapted_ids",
+    "sample",
+    "sample_adapted",
+    "score",
+    "score_adapted",
 }
 
 
@@ -96,7 +100,7 @@ def test_versions_count_up_and_refuse_to_overwrite(learner, tmp_path):
 
 def test_a_bare_model_has_no_adapt(tmp_path):
     loaded = tf.saved_model.load(str(export_saved_model(small_model(), tmp_path)))
-    assert set(loaded.signatures) == {"serving_default", "generate"}
+    assert set(loaded.signatures) == {"serving_default", "generate", "sample", "score"}
 
 
 def test_a_model_that_generates_nothing(plain_learner, plain_support, tmp_path):

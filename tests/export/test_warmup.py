@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metagpt_tf.export.serving_signatures import saved_model_signatures
 from metagpt_tf.export.signatures import Exported
 from metagpt_tf.export.warmup import WARMUP_FILE, _messages, prediction_log, sample_requests
 
 
 def test_every_signature_can_be_warmed_up(saved_model, learner):
     loaded = tf.saved_model.load(str(saved_model))
-    requests = sample_requests(Exported(learner))
+    requests = sample_requests(saved_model_signatures(Exported(learner)), learner.layout.initial_state())
     assert set(requests) == set(loaded.signatures)
     for signature, inputs in requests.items():
         loaded.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
