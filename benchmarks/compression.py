@@ -1,9 +1,10 @@
 """What compression costs a trained preset: size, speed, memory, and quality before and after it has adapted.
 
 Each variant is a LiteRT file. The file itself adapts to every held-out task that is measured, and its own loss is read.
-What is pruned, shrunk or a student recovers by plain training first and meta-training after. Weights that were trained
-are stored as the preset's are: float32 values that half precision holds, so that packed sizes compare. Variants with a
-scope of their own (`low_rank …`) are meta-trained in it first.
+What is pruned, shrunk or a student recovers by plain training first and meta-training after, on the preset's own
+training tasks; the preset itself does not go on, so a row's loss is what is left after as much more training. Weights
+that were trained are stored as the preset's are: float32 values that half precision holds, so that packed sizes
+compare. Variants with a scope of their own (`low_rank …`) are meta-trained in it first.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def parse() -> argparse.Namespace:
     add("--steps", type=int, default=60, help="meta-training steps of each step that trains")
     add("--plain-steps", type=int, default=1000, help="plain steps before them; the student's are twice as many")
     add("--rate", type=float, default=5e-4, help="peak rate of their Adam")
-    add("--student-steps", type=int, default=200, help="of the student's plain training and distillation")
+    add("--student-steps", type=int, default=200, help="of the student's distillation")
     add("--tasks", type=int, default=24, help="episodes of held-out tasks to measure on")
     add("--repeats", type=int, default=20, help="calls that are timed")
     add("--folder", type=Path, default=Path("compression"), help="where learners and files are kept")

@@ -6,6 +6,7 @@ SavedModel and in a LiteRT file alike.
 
 import contextlib
 import contextvars
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,7 +36,7 @@ def kept_places(variable: Any) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def places_found_by_graph(witness: Any) -> Iterator[None]:
+def places_found_by_graph(witness: Any, constant: frozenset[int] = frozenset()) -> Iterator[None]:
     """Trace graphs that find the kept places in the weights each time they run, instead of holding them as constants.
 
     For files: four bytes a kept weight would make a pruned file larger than a dense one.
@@ -43,8 +44,9 @@ def places_found_by_graph(witness: Any) -> Iterator[None]:
     Args:
         witness: any numeric input of the graph. The weights depend on it in name only, so that a converter cannot
             work the places out beforehand.
+        constant: ids of variables whose places are held all the same: the file stores a kept weight of theirs as zero.
     """
-    token = _WITNESS.set(witness)
+    token = _WITNESS.set((witness, constant))
     try:
         yield
     finally:
@@ -53,12 +55,14 @@ def places_found_by_graph(witness: Any) -> Iterator[None]:
 
 def places_in(variable: Any, kept: np.ndarray) -> Any:
     """Places `(n,)` int32 of the weights that are not zero: `kept` as it is, or found by the graph."""
-    witness = _WITNESS.get()
-    if witness is None:
+    given = _WITNESS.get()
+    if given is None or id(variable) in given[1]:
         return kept
-    one = tf.maximum(tf.cast(tf.reshape(witness, [-1])[0] > 0, tf.float32), 1.0)
-    flat = tf.reshape(tf.convert_to_tensor(variable.value), [-1]) * one
-    return tf.reshape(tf.cast(tf.where(tf.not_equal(flat, 0.0)), tf.int32), [len(kept)])
+    one = tf.maximum(tf.cast(tf.reduce_any(given[0] > 0), tf.float32), 1.0)
+    # Not flattened first: a converter would write the flattened weights into the file once more.
+    found = tf.where(tf.not_equal(tf.convert_to_tensor(variable.value) * one, 0.0))
+    strides = [math.prod(variable.shape[axis + 1 :]) for axis in range(len(variable.shape))]
+    return tf.reshape(tf.reduce_sum(tf.cast(found, tf.int32) * strides, axis=-1), [len(kept)])
 
 
 def pattern_of(variables: Iterable[Any]) -> int:

@@ -84,6 +84,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _at_least_zero(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, received {text}")
+    return value
+
+
 def _quickstart(verbs: argparse._SubParsersAction) -> None:
     verb = _verb(
         verbs,
@@ -222,7 +229,7 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--steps", type=_positive, default=100, help="meta-training steps of each step (default 100)")
     verb.add_argument(
         "--plain-steps",
-        type=int,
+        type=_at_least_zero,
         default=1000,
         help="steps of plain training before those, which cost a tenth each (default 1000)",
     )

@@ -184,15 +184,20 @@ def compress(arguments: Namespace) -> int:
 
 def serve(arguments: Namespace) -> int:
     """Serve until interrupted."""
-    from metagpt_tf.serving.server import DevelopmentServer  # an extra
-
+    try:
+        from metagpt_tf.serving.server import DevelopmentServer
+    except ImportError as error:
+        raise ImportError(
+            f"metagpt-tf serve needs the extra 'serving': pip install metagpt_tf[serving] ({error})"
+        ) from error
     options = {name: getattr(arguments, name) for name in ("host", "rest_port", "grpc_port", "max_batch", "timeout")}
     with DevelopmentServer(arguments.path, arguments.name, **options) as server:
         url = f"http://{arguments.host}:{server.rest_port}/v1/models/{arguments.name}"
-        console.print(f"version {server.predictor.versions.current.version} of {arguments.path}", highlight=False)
-        console.print(
-            f"REST {url}:predict, gRPC {arguments.host}:{server.grpc_port}; stop with ctrl-c", highlight=False
-        )
+        for line in (
+            f"version {server.predictor.versions.current.version} of {arguments.path}",
+            f"REST {url}:predict, gRPC {arguments.host}:{server.grpc_port}; stop with ctrl-c",
+        ):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):  # how a server is stopped
             server.wait()
     return EXIT_OK

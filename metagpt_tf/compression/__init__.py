@@ -6,7 +6,8 @@ tfmot's engines work on Keras 3 variables here. Every report says what is left o
 from metagpt_tf.compression.clustering import WeightClustering, cluster
 from metagpt_tf.compression.distillation import distill
 from metagpt_tf.compression.importance import importance
-from metagpt_tf.compression.pruning import KeepZeros, MagnitudePruning, prune
+from metagpt_tf.compression.keep_zeros import KeepZeros
+from metagpt_tf.compression.pruning import MagnitudePruning, prune
 from metagpt_tf.compression.quantization import quantize
 from metagpt_tf.compression.quantization_aware import train_for_quantization
 from metagpt_tf.compression.recipes import CompressionRecipe

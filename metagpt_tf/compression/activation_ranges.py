@@ -14,7 +14,7 @@ CALIBRATION_BATCHES = 8
 
 
 class ActivationRanges:
-    """The ranges of what each `Projection` of a model reads and returns, and its arithmetic with all of it rounded.
+    """The ranges of what each `Projection` of a model reads and returns, and its arithmetic with these rounded.
 
     tfmot's `AllValuesQuantizer` sees the first batches and sets the ranges. What trains is plain arithmetic of the same
     values, which has the second derivatives and the form over tasks that tfmot's operation lacks.
@@ -23,16 +23,25 @@ class ActivationRanges:
         model: built.
         examples: batches `(x, y)`.
         bits, per_channel: of weights, see `straight_through`.
+        weights: whether the matrix is rounded as well.
 
     Attributes:
+        used: whether a projection has computed so.
         ranges: path of each projection's kernel to the ends of what it read and of what it returned, zero between them.
 
     Raises:
         ValueError: no projection in the model, or no examples.
     """
 
-    def __init__(self, model: keras.Model, examples: tf.data.Dataset, bits: int = 8, per_channel: bool = True) -> None:
-        self.bits, self.per_channel = bits, per_channel
+    def __init__(
+        self,
+        model: keras.Model,
+        examples: tf.data.Dataset,
+        bits: int = 8,
+        per_channel: bool = True,
+        weights: bool = True,
+    ) -> None:
+        self.bits, self.per_channel, self.weights, self.used = bits, per_channel, weights, False
         self._quantizer = AllValuesQuantizer(num_bits=BITS, per_axis=False, symmetric=False, narrow_range=False)
         self._seen: dict[str, list[dict[str, tf.Variable]]] = {}
         with projection_arithmetic(self._observe):
@@ -46,11 +55,14 @@ class ActivationRanges:
             )
 
     def __call__(self, layer: Projection, x: Any) -> Any:
-        """What a projection returns with everything rounded; one that was never seen computes as it does."""
+        """What a projection returns, rounded; one that was never seen computes as it does."""
         if layer.kernel.path not in self.ranges:
             return layer.affine(x, layer.kernel)
         read, returned = self.ranges[layer.kernel.path]
-        kernel = straight_through(tf.convert_to_tensor(layer.kernel), self.bits, self.per_channel)
+        self.used = True
+        kernel = tf.convert_to_tensor(layer.kernel)
+        if self.weights:
+            kernel = straight_through(kernel, self.bits, self.per_channel)
         return rounded_activations(layer.affine(rounded_activations(tf.convert_to_tensor(x), *read), kernel), *returned)
 
     def _observe(self, layer: Projection, x: Any) -> Any:

@@ -29,10 +29,11 @@ def train_for_quantization(
 ) -> Any:
     """Train with rounded weights, and return a copy whose weights are what a file of so many bits stores.
 
-    Quantization-aware training: the model computes with `q(w)`, the nearest weights that integers can hold, and the
+    Quantization-aware training: what is computed with are `q(w)`, the nearest weights that integers can hold, and the
     gradient passes the rounding unchanged (straight-through), with values as in tfmot's `LastValueQuantizer`. The tasks
-    of a learner *start* there; their steps stay float, as in a file that adapts. With `activations` every projection
-    also reads and returns rounded values, before and after the steps of a task, for a file of integer arithmetic
+    of a learner *start* at rounded weights; their steps stay float, as in a file that adapts. Of a model the matrices
+    of projections are rounded; embeddings, and the output that shares their matrix, stay float. With `activations`
+    every projection also reads and returns rounded values, in both loops of a learner, for a file of integer arithmetic
     (`"int8"`): the ranges are what tfmot's `AllValuesQuantizer` finds in the first batches. A pruned model loses those
     of its weights that round to zero.
 
@@ -53,6 +54,7 @@ def train_for_quantization(
     Raises:
         ValueError: other bits, endless data without steps, a model without projections, or one whose activations are
             to stay.
+        RuntimeError: nothing was rounded, since `tf.distribute` runs replicas in other threads.
 
     Reference: Jacob et al., 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference".
@@ -68,13 +70,16 @@ def train_for_quantization(
         model, examples = copied.model, pooled_examples(data)
         aware = _RoundingLearner(copied, bits, per_channel)
         compiled_like(aware, subject, copied.optimizer)
-    rounds: Any = contextlib.nullcontext()
+    ranges = None
     if activations or not is_learner:
-        rounds = projection_arithmetic(ActivationRanges(model, examples, bits, per_channel))
-    with rounds:
+        ranges = ActivationRanges(model, examples, bits, per_channel, weights=not is_learner)
+    with projection_arithmetic(ranges) if ranges else contextlib.nullcontext():
         recover(aware, data, steps, (), backup, verbose)
+    if ranges and not ranges.used:
+        raise RuntimeError("No projection was rounded: train without tf.distribute, which runs replicas in threads.")
     for variable in model.trainable_variables:
-        variable.assign(rounded(variable.numpy(), bits, per_channel))
+        if is_learner or (ranges and variable.path in ranges.ranges):
+            variable.assign(rounded(variable.numpy(), bits, per_channel))
     return copied if is_learner else compiled_like(copied, subject, optimizer)  # a new graph, which rounds nothing
 
 

@@ -115,6 +115,8 @@ class CompressionRecipe:
         for name, given in self.steps:
             if name in TRAINED:
                 CHECKS[name](given)
+                if given.get("plain_steps", 0) < 0:
+                    raise ValueError(f"{name}: plain_steps is a number of steps, received {given['plain_steps']!r}.")
         if "shrink" in options and not isinstance(learner.model, MetaGPT):
             raise TypeError(
                 f"'shrink' takes heads and neurons out of a MetaGPT, not of a {type(learner.model).__name__}."
@@ -139,7 +141,7 @@ class CompressionRecipe:
         """
         self.check(learner)
         for name, options in self.steps:
-            trained = options.get("steps", 0 if name == "shrink" else None)
+            trained = (options.get("steps") or 0) if name == "shrink" else options.get("steps")
             if name in TRAINED and (trained != 0 or not (name == "shrink" or options.get("plain_steps"))):
                 number_of_steps(episodes, trained)
         log = None if folder is None else _Log(Path(folder), self, learner)

@@ -1,6 +1,7 @@
 """The training that follows each step of a compression, plain first if asked for, resumable."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from metagpt_tf.compression.keep_zeros import KeepZeros
 from metagpt_tf.files import written_aside
+from metagpt_tf.kept_zeros import is_prunable
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks import pooled_examples
 
@@ -37,17 +40,20 @@ def recover(
         verbose: as in `fit`.
         plain_steps: of a learner: steps of plain training on the examples of the same episodes that come first. One
             costs a tenth of a second-order meta-step; for tasks whose examples do not contradict each other (texts,
-            code), not for those that do (sinusoids, permuted labels).
+            code), not for those that do (sinusoids, permuted labels). Their optimizer is Adam from a rate of 1e-3 that
+            falls to 0, whatever the learner's is.
 
     Raises:
         ValueError: `steps` below 1, or `None` with data that are endless or of unknown length; plain steps of a model,
             which has no others.
     """
+    count = 0 if plain_steps and steps == 0 else number_of_steps(data, steps)
     if plain_steps:
         _train_plainly(model, data, plain_steps, callbacks, backup, verbose)
-        if steps == 0:
-            return
-    count = number_of_steps(data, steps)
+    if not count:
+        if backup is not None:  # as BackupAndRestore does at the end of a training
+            shutil.rmtree(backup, ignore_errors=True)
+        return
     restored = [] if backup is None else [keras.callbacks.BackupAndRestore(str(backup))]
     longest = LONGEST_EPOCH if restored else count
     lengths = [n for n in range(min(longest, count), SHORTEST_EPOCH - 1, -1) if count % n == 0]
@@ -85,7 +91,8 @@ def _train_plainly(
     rate = keras.optimizers.schedules.CosineDecay(PLAIN_RATE, steps)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), learner._given_loss, metrics=[])
     place = None if backup is None else Path(backup) / "plain" / "steps"
-    recover(model, pooled_examples(episodes), steps, callbacks, place, verbose)
+    keeps = learner.keep_zeros and any(map(is_prunable, model.trainable_variables))
+    recover(model, pooled_examples(episodes), steps, [*([KeepZeros()] if keeps else []), *callbacks], place, verbose)
     learner.model.set_weights(model.get_weights())
     if done is not None:
         done.parent.mkdir(parents=True, exist_ok=True)

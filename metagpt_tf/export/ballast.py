@@ -41,7 +41,7 @@ def without_ballast(content: bytes) -> bytes:
         tensor.name = None
         if tensor.quantization is not None and tensor.quantization.scale is None:
             tensor.quantization = None
-    drop_empty_buffers(model)
+    drop_unread_buffers(model)
     return packed(model)
 
 
@@ -50,9 +50,10 @@ def all_tensors(model: Any) -> list[Any]:
     return [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors]
 
 
-def drop_empty_buffers(model: Any) -> None:
-    """Leave one empty buffer, the first, which by the format stands for no data."""
-    kept = [0, *(i for i, buffer in enumerate(model.buffers) if i and buffer.data is not None)]
+def drop_unread_buffers(model: Any) -> None:
+    """Keep what tensors and metadata read, and one empty buffer, the first, which by the format stands for no data."""
+    read = {tensor.buffer for tensor in all_tensors(model)} | {m.buffer for m in model.metadata or []}
+    kept = [0, *(i for i, buffer in enumerate(model.buffers) if i and i in read and buffer.data is not None)]
     places = {old: new for new, old in enumerate(kept)}
     model.buffers = [model.buffers[i] for i in kept]
     for tensor in all_tensors(model):
@@ -80,11 +81,7 @@ def without_signature(content: bytes, name: str) -> bytes:
     for index, subgraph in enumerate(model.subgraphs):
         if index not in needed:  # an empty one in its place: the others keep their numbers
             subgraph.tensors, subgraph.operators, subgraph.inputs, subgraph.outputs = [], [], [], []
-    read = {tensor.buffer for tensor in all_tensors(model)} | {m.buffer for m in model.metadata or []}
-    for index, buffer in enumerate(model.buffers):
-        if index not in read:
-            buffer.data = None
-    drop_empty_buffers(model)
+    drop_unread_buffers(model)
     return packed(model)
 
 

@@ -5,10 +5,12 @@ a state, which the client keeps and sends along.
 """
 
 import abc
+import base64
+import json
 import random
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import requests
@@ -17,6 +19,7 @@ import tensorflow as tf
 from metagpt_tf.fast_weights import State
 
 Arrays = dict[str, np.ndarray]
+T = TypeVar("T")
 SETTINGS: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0, "max_length": 2**31 - 1}
 
 
@@ -25,11 +28,11 @@ class ServingError(Exception):
 
 
 class InvalidRequest(ServingError, ValueError):
-    """The server understood the request and refuses it: wrong inputs, a state of another model, too large."""
+    """The server refuses the request: wrong inputs or signature, a state of another model, too large, not allowed."""
 
 
 class NotServed(ServingError, LookupError):
-    """There is no such model, version or signature."""
+    """There is no such model or version."""
 
 
 class DeadlineExceeded(ServingError, TimeoutError):
@@ -46,7 +49,8 @@ class Client(abc.ABC):
     Args:
         model: name that it is served by.
         version: to ask for; `None` for the newest.
-        timeout: seconds that a call may take, all its tries together.
+        timeout: seconds that a call may take, all its tries together; over REST each try may wait that long for a
+            connection and again for the next bytes of its answer.
         retries: further tries when nobody answers; a request that was refused is not sent again.
         backoff: seconds before the first further try; doubled each time, with up to as much again at random.
     """
@@ -68,16 +72,20 @@ class Client(abc.ABC):
         Raises:
             InvalidRequest, NotServed, DeadlineExceeded, Unavailable: see these.
         """
+        return self._tried(lambda left: self._send(signature, inputs, left))
+
+    def _tried(self, send: Callable[[float], T]) -> T:
+        """What `send(seconds left)` returns, tried again while nobody answers."""
         end = time.monotonic() + self.timeout
         for attempt in range(self.retries + 1):
             try:
-                return self._send(signature, inputs, max(end - time.monotonic(), 1e-3))
-            except Unavailable:
+                return send(max(end - time.monotonic(), 1e-3))
+            except Unavailable as error:
                 pause = self.backoff * 2**attempt * (1 + random.random())
                 if attempt == self.retries:
                     raise
                 if time.monotonic() + pause >= end:
-                    raise DeadlineExceeded(f"No answer of {signature!r} within {self.timeout} s.") from None
+                    raise DeadlineExceeded(f"No answer within {self.timeout} s: {error}") from error
                 time.sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -151,20 +159,21 @@ class RestClient(Client):
         self._outputs: dict[str, list[str]] = {}
 
     def status(self) -> dict[int, str]:
-        found = self._json("GET", self._url, None, self.timeout)["model_version_status"]
+        found = self._tried(lambda left: self._json("GET", self._url, None, left))["model_version_status"]
         return {int(one["version"]): one["state"] for one in found}
 
     def rows(self, signature: str, instances: Sequence[Any]) -> list[Any]:
         """A call in row form: a list of objects of inputs in, a list of answers out."""
         body = {"signature_name": signature, "instances": list(instances)}
-        return list(self._json("POST", f"{self._url}:predict", body, self.timeout)["predictions"])
+        return list(self._tried(lambda left: self._json("POST", f"{self._url}:predict", body, left))["predictions"])
 
     def _send(self, signature: str, inputs: Mapping[str, Any], timeout: float) -> Arrays:
-        body = {"signature_name": signature, "inputs": {name: _plain(value) for name, value in inputs.items()}}
+        end = time.monotonic() + timeout
+        body = {"signature_name": signature, "inputs": dict(inputs)}
         outputs = self._json("POST", f"{self._url}:predict", body, timeout)["outputs"]
         if isinstance(outputs, dict):
-            return {name: np.asarray(values) for name, values in outputs.items()}
-        return {self._only_output(signature, timeout): np.asarray(outputs)}
+            return {name: _array(values) for name, values in outputs.items()}
+        return {self._only_output(signature or "serving_default", max(end - time.monotonic(), 1e-3)): _array(outputs)}
 
     def _only_output(self, signature: str, timeout: float) -> str:
         """Name of the output of a signature that has one: the answer does not say it."""
@@ -175,14 +184,17 @@ class RestClient(Client):
         return self._outputs[signature][0]
 
     def _json(self, method: str, url: str, body: Any, timeout: float) -> Any:
+        # By hand: NaN is written as it is, and the server says what is wrong with it.
+        data = None if body is None else json.dumps(body, default=_encoded)
+        kind = {"Content-Type": "application/json"}
         try:
-            response = self._session.request(method, url, json=body, timeout=timeout)
+            response = self._session.request(method, url, data=data, headers=kind, timeout=timeout)
+            if response.ok:
+                return response.json()
         except requests.Timeout as error:
             raise DeadlineExceeded(f"No answer of {url} within {timeout:.1f} s.") from error
-        except requests.ConnectionError as error:
-            raise Unavailable(f"Nobody answers at {url}: {error}") from error
-        if response.ok:
-            return response.json()
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, ValueError) as error:
+            raise Unavailable(f"Nobody answers at {url}, or not in JSON: {error}") from error
         raise _http_error(response)
 
 
@@ -191,8 +203,18 @@ def _http_error(response: requests.Response) -> ServingError:
         message = str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
         message = response.text[:300]
-    kinds = {400: InvalidRequest, 413: InvalidRequest, 404: NotServed, 504: DeadlineExceeded}
-    return kinds.get(response.status_code, Unavailable)(f"{response.status_code}: {message}")
+    code = response.status_code
+    refused: type[ServingError] = InvalidRequest if 400 <= code < 500 and code != 429 else Unavailable
+    return {404: NotServed, 504: DeadlineExceeded}.get(code, refused)(f"{code}: {message}")
+
+
+def _encoded(value: Any) -> Any:
+    """What JSON has no form for: arrays as lists, bytes in base64."""
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"A {type(value).__name__} cannot be sent.")
 
 
 class GrpcClient(Client):
@@ -215,9 +237,12 @@ class GrpcClient(Client):
             raise ImportError(
                 "GrpcClient needs grpcio and tensorflow-serving-api: pip install metagpt_tf[serving]"
             ) from error
-        sizes = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
+        options = [(f"grpc.max_{way}_message_length", -1) for way in ("receive", "send")]
+        # Our own retries come within a second: the channel must have tried to connect again by then.
+        options += [(f"grpc.{when}_reconnect_backoff_ms", 100) for when in ("initial", "min")]
+        options.append(("grpc.max_reconnect_backoff_ms", 1000))
         self._grpc = grpc
-        self._channel = grpc.insecure_channel(address, options=sizes)
+        self._channel = grpc.insecure_channel(address, options=options)
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
 
@@ -231,7 +256,7 @@ class GrpcClient(Client):
         request = get_model_status_pb2.GetModelStatusRequest()
         self._ask_for(request.model_spec)
         states = get_model_status_pb2.ModelVersionStatus.State
-        found = self._sent(self._status, request, self.timeout).model_version_status
+        found = self._tried(lambda left: self._sent(self._status, request, left)).model_version_status
         return {one.version: states.Name(one.state) for one in found}
 
     def _send(self, signature: str, inputs: Mapping[str, Any], timeout: float) -> Arrays:
@@ -255,7 +280,11 @@ class GrpcClient(Client):
         kinds = {
             codes.INVALID_ARGUMENT: InvalidRequest,
             codes.FAILED_PRECONDITION: InvalidRequest,
-            codes.RESOURCE_EXHAUSTED: InvalidRequest,
+            codes.OUT_OF_RANGE: InvalidRequest,
+            codes.RESOURCE_EXHAUSTED: InvalidRequest,  # a message that is too large
+            codes.PERMISSION_DENIED: InvalidRequest,
+            codes.UNAUTHENTICATED: InvalidRequest,
+            codes.UNIMPLEMENTED: InvalidRequest,
             codes.NOT_FOUND: NotServed,
             codes.DEADLINE_EXCEEDED: DeadlineExceeded,
         }
@@ -270,8 +299,10 @@ def _column(value: Any, kind: type, rows: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(value, "float32" if kind is float else "int32"), rows)
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+def _array(values: Any) -> np.ndarray:
+    """An output; texts stay whole, where an array of fixed width would drop their last zeros."""
+    array = np.asarray(values)
+    return np.asarray(values, object) if array.dtype.kind == "U" else array
 
 
 def _texts(values: np.ndarray) -> list[str]:

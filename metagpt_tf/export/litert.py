@@ -78,9 +78,12 @@ def export_litert(
     """
     if not isinstance(learner, MetaLearner):
         raise TypeError(f"export_litert takes a MetaLearner (the file must adapt), received {type(learner).__name__}.")
+    if quantization not in QUANTIZATIONS:
+        raise ValueError(f"Unknown quantization {quantization!r}. {closest(quantization, QUANTIZATIONS)}")
     if k_shot < 1 or batch_size < 1:
         raise ValueError(f"k_shot and batch_size must be >= 1, received {k_shot} and {batch_size}.")
-    content = convert(Exported(learner), k_shot, batch_size, target, quantization, with_loss)
+    exported = Exported(learner, as_stored=lambda weight: as_stored(weight, quantization))
+    content = convert(exported, k_shot, batch_size, target, quantization, with_loss)
     final = Path(path)
     with written_aside(final) as aside:
         aside.write_bytes(content)
@@ -96,8 +99,6 @@ def convert(
     with_loss: bool = False,
 ) -> bytes:
     """The LiteRT file's content."""
-    if quantization not in QUANTIZATIONS:
-        raise ValueError(f"Unknown quantization {quantization!r}. {closest(quantization, QUANTIZATIONS)}")
     how = QUANTIZATIONS[quantization]
     signatures = litert_signatures(exported, k_shot, batch_size, target, with_loss)
     # The converter freezes plain variables tracked by a module; the ones of a Keras model would stay variables and

@@ -28,7 +28,8 @@ def export_saved_model(
     `adapt_text(support_source, support_target) -> state`, and with a state `generate_adapted(prompt, state) -> text`,
     `generate_adapted_ids(source, state) -> output`, `sample_adapted`, `score_adapted`.
 
-    Of any other model: `serving_default(x) -> output`, `score(x, y)` if it has a loss, `adapt`, `predict_adapted(x,
+    Of any other model: `serving_default(x) -> output`, `adapt`, `score(x, y)` (of a bare model if it has a loss and
+    `target` is given), `predict_adapted(x,
     state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also `classify(x) -> label, probabilities` and
     `classify_adapted(x, state)`.
 

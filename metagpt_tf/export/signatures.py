@@ -4,19 +4,21 @@
 construction.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.export.state_mark import mark_of
-from metagpt_tf.export.stored_weights import StoredWeights
+from metagpt_tf.export.stored_weights import StoredWeights, as_read
 from metagpt_tf.fast_weights import FastWeights
 from metagpt_tf.generation import decode
 from metagpt_tf.generation.per_request import PerRequest, Settings, ending
-from metagpt_tf.kept_zeros import places_found_by_graph
+from metagpt_tf.kept_zeros import is_prunable, places_found_by_graph
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.task import scalar_loss, task_mean
 from metagpt_tf.models import MetaClassifier
@@ -28,12 +30,18 @@ class Exported:
     Args:
         subject: a built `keras.Model`, or a compiled `MetaLearner` round one.
         storage: how matrices are stored, see `StoredWeights`.
+        as_stored: what a file makes of a weight later on; `None` for what the storage makes of it.
 
     Raises:
         ValueError: the model is not built or the learner not compiled.
     """
 
-    def __init__(self, subject: keras.Model, storage: str = "float32") -> None:
+    def __init__(
+        self,
+        subject: keras.Model,
+        storage: str = "float32",
+        as_stored: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         self.learner = subject if isinstance(subject, MetaLearner) else None
         self.model: Any = subject.model if isinstance(subject, MetaLearner) else subject
         if not self.model.built:
@@ -43,6 +51,8 @@ class Exported:
         self.is_generator = hasattr(self.model, "generate_ids")
         self.is_classifier = isinstance(self.model, MetaClassifier)
         self.stored = StoredWeights(self.model.variables, storage)
+        self._as_stored = as_stored or (lambda weight: as_read(weight, storage))
+        self._constant_places = self._rounded_away()
 
     @property
     def layout(self) -> FastWeights:
@@ -50,6 +60,18 @@ class Exported:
         if self.learner is None:
             raise ValueError("Only a MetaLearner has a state. Wrap the model: MetaLearner(model, 'maml').")
         return self.learner.layout
+
+    @contextlib.contextmanager
+    def _finding_places(self, witness: tf.Tensor) -> Iterator[None]:
+        """Within, places of kept weights are found by the graph, where what is stored has the same zeros."""
+        with places_found_by_graph(witness, self._constant_places):
+            yield
+
+    def _rounded_away(self) -> frozenset[int]:
+        """Ids of the matrices of which a kept weight is stored as zero."""
+        variables = self.layout.variables if self.learner is not None and self.learner.keep_zeros else []
+        weights = [(id(v), v.numpy()) for v in variables if is_prunable(v)]
+        return frozenset(i for i, w in weights if np.count_nonzero(self._as_stored(w)) != np.count_nonzero(w))
 
     @cached_property
     def mark(self) -> int:
@@ -73,7 +95,7 @@ class Exported:
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Greedy ids `(B, T)` for `source (B, S)`."""
-        with places_found_by_graph(source):
+        with self._finding_places(source):
             return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length))
 
     def generate_text(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
@@ -100,7 +122,7 @@ class Exported:
                 sampler=PerRequest(settings),
             )
 
-        with places_found_by_graph(source):
+        with self._finding_places(source):
             return model.tokenizer.decode_tensor(self.with_state(state, run))
 
     def encoded(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -110,18 +132,18 @@ class Exported:
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
-        with self.stored.scope(), places_found_by_graph(x):
+        with self.stored.scope(), self._finding_places(x):
             return self._learner().adapt_tensors(x, y, rolled=True)
 
     def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The model's prediction for `x`."""
-        with places_found_by_graph(x):
+        with self._finding_places(x):
             return self.with_state(state, lambda: self.model(x, training=False))
 
     def score(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The loss of each row `(B,)`, with or without a state."""
         inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
-        with places_found_by_graph(x):
+        with self._finding_places(x):
             outputs = self.with_state(state, lambda: self.model(inputs, training=False))
         one = lambda row: task_mean(self._loss(), row[0][None], row[1][None])  # noqa: E731
         return tf.vectorized_map(one, (y, outputs))
@@ -134,7 +156,7 @@ class Exported:
     def loss(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The learner's loss `()` on `(x, y)` with a task's state: how well it fits."""
         inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
-        with places_found_by_graph(x):
+        with self._finding_places(x):
             return task_mean(self._learner().task_loss, y, self.with_state(state, lambda: self.model(inputs)))
 
     def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:

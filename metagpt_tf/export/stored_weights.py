@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from metagpt_tf.export.weight_quantization import is_rounded, to_integers
+from metagpt_tf.export.weight_quantization import is_rounded, rounded, to_integers
 from metagpt_tf.registry import closest
 
 STORAGES = ("float32", "float16", "weight_int8")
@@ -55,6 +55,13 @@ class StoredWeights:
     def scope(self) -> keras.StatelessScope:
         """Within it, the model reads the stored weights."""
         return keras.StatelessScope(state_mapping=self.mapping())
+
+
+def as_read(weight: np.ndarray, storage: str) -> np.ndarray:
+    """A matrix as a graph reads what was stored."""
+    if storage == "float32" or not is_rounded(weight):
+        return weight
+    return weight.astype("float16").astype("float32") if storage == "float16" else rounded(weight)
 
 
 def _parts(weight: np.ndarray, storage: str) -> tuple[tf.Variable, tf.Variable | None]:

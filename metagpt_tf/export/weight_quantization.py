@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from metagpt_tf.export.ballast import drop_empty_buffers, packed
+from metagpt_tf.export.ballast import drop_unread_buffers, packed
 
 SMALLEST = 512
 TYPES = {8: schema.TensorType.INT8, 4: schema.TensorType.INT4}
@@ -29,7 +29,7 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
     Args:
         content: of the file.
         weights: values of the model's variables. Of the constants that are not among them, those of zeros and one other
-            value (an empty cache, a mask) become integers of 4 bits without any error; others (positions) stay.
+            value (an empty cache, a mask) become integers without any error; others (positions) stay.
         bits: 8 or 4.
         per_channel: one scale for each channel of the last axis; `False` for one scale of the tensor, which keeps equal
             weights equal (clusters).
@@ -46,8 +46,7 @@ def quantized_weights(content: bytes, weights: Iterable[np.ndarray], bits: int =
         constants = [i for i, tensor in enumerate(subgraph.tensors) if writer.takes(tensor)]
         for index in constants:
             writer.replace(subgraph, index)
-    writer.drop_floats()
-    drop_empty_buffers(model)
+    drop_unread_buffers(model)
     writer.warn_of_missing(large)
     return packed(model)
 
@@ -71,12 +70,14 @@ class _Writer:
         return self._key_of(tensor) in self._turned or two_values(self._floats(tensor)) is not None
 
     def replace(self, subgraph: schema.SubGraphT, index: int) -> None:
-        """Constant `index` becomes the output of a `DEQUANTIZE` at the head of its subgraph."""
+        """Constant `index` becomes the output of a `DEQUANTIZE`, or a `FILL`, at the head of its subgraph."""
         tensor = subgraph.tensors[index]
-        bits = self.bits if self._key_of(tensor) in self._turned else 4
+        if not self._floats(tensor).any():
+            self._fill_with_zeros(subgraph, index)
+            return
         buffer, scales = self._integers(tensor)
         stored = schema.TensorT()
-        stored.shape, stored.type, stored.buffer = tensor.shape, TYPES[bits], buffer
+        stored.shape, stored.type, stored.buffer = tensor.shape, TYPES[self.bits], buffer
         stored.quantization = schema.QuantizationParametersT()
         stored.quantization.scale = scales
         stored.quantization.zeroPoint = np.zeros(len(scales), np.int64)
@@ -85,16 +86,10 @@ class _Writer:
         stored.quantization.quantizedDimension = 0 if first else last
         subgraph.tensors.append(stored)
         operator = schema.OperatorT()
-        operator.opcodeIndex = self._dequantize(bits)
+        operator.opcodeIndex = self._opcode(schema.BuiltinOperator.DEQUANTIZE, self._version())
         operator.inputs, operator.outputs = [len(subgraph.tensors) - 1], [index]
         subgraph.operators.insert(0, operator)
         tensor.buffer = 0
-
-    def drop_floats(self) -> None:
-        """Empty the buffers that no tensor reads any more."""
-        used = {tensor.buffer for subgraph in self.model.subgraphs for tensor in subgraph.tensors}
-        for buffer in {buffer for buffer, _ in self._done} - used:
-            self.model.buffers[buffer].data = None
 
     def warn_of_missing(self, weights: list[np.ndarray]) -> None:
         """Say which weights the converter has changed, so that they stay float32."""
@@ -116,7 +111,7 @@ class _Writer:
         """Buffer and scales of a constant."""
         name = self._key_of(tensor)
         if name not in self._turned:
-            return self._kept((tensor.buffer, 0), 4, lambda: two_values(self._floats(tensor)))
+            return self._kept((tensor.buffer, 0), lambda: two_values(self._floats(tensor)))
         self._found.add(name)
         first = self._turned[name]
         channels = int(tensor.shape[0 if first else -1]) if self.per_channel else 1
@@ -127,25 +122,51 @@ class _Writer:
             integers, scales = to_integers(columns, self.bits)
             return (integers.T if first else integers).ravel(), scales
 
-        return self._kept((tensor.buffer, channels), self.bits, parts)
+        return self._kept((tensor.buffer, channels), parts)
 
-    def _kept(self, key: tuple[int, int], bits: int, parts: Callable[[], Any]) -> tuple[int, np.ndarray]:
+    def _kept(self, key: tuple[int, int], parts: Callable[[], Any]) -> tuple[int, np.ndarray]:
         if key not in self._done:
             flat, scales = parts()
             buffer = schema.BufferT()
-            buffer.data = np.frombuffer(stored_bytes(flat, bits), np.uint8)
+            buffer.data = np.frombuffer(stored_bytes(flat, self.bits), np.uint8)
             self.model.buffers.append(buffer)
             self._done[key] = (len(self.model.buffers) - 1, scales)
         return self._done[key]
 
-    def _dequantize(self, bits: int) -> int:
-        if bits not in self._opcodes:
+    def _fill_with_zeros(self, subgraph: schema.SubGraphT, index: int) -> None:
+        """A constant of zeros is its shape and one zero."""
+        tensor = subgraph.tensors[index]
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._opcode(schema.BuiltinOperator.FILL, 1)
+        operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.FillOptions, schema.FillOptionsT()
+        operator.inputs = [
+            self._small_constant(subgraph, np.asarray(tensor.shape, "int32"), schema.TensorType.INT32),
+            self._small_constant(subgraph, np.float32(0), schema.TensorType.FLOAT32),
+        ]
+        operator.outputs = [index]
+        subgraph.operators.insert(0, operator)
+        tensor.buffer = 0
+
+    def _small_constant(self, subgraph: schema.SubGraphT, value: np.ndarray | np.float32, kind: int) -> int:
+        buffer, tensor = schema.BufferT(), schema.TensorT()
+        buffer.data = np.frombuffer(value.tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        tensor.shape, tensor.type, tensor.buffer = list(np.shape(value)), kind, len(self.model.buffers) - 1
+        tensor.hasRank = True
+        subgraph.tensors.append(tensor)
+        return len(subgraph.tensors) - 1
+
+    def _version(self) -> int:
+        return 6 if self.bits == 4 else 5 if self.per_channel else 2
+
+    def _opcode(self, operator: int, version: int) -> int:
+        if operator not in self._opcodes:
             code = schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-            code.version = 6 if bits == 4 else 5 if self.per_channel else 2
+            code.builtinCode = code.deprecatedBuiltinCode = operator
+            code.version = version
             self.model.operatorCodes.append(code)
-            self._opcodes[bits] = len(self.model.operatorCodes) - 1
-        return self._opcodes[bits]
+            self._opcodes[operator] = len(self.model.operatorCodes) - 1
+        return self._opcodes[operator]
 
 
 def two_values(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -34,17 +35,21 @@ class Batcher:
         self.max_rows, self.wait_seconds = max_rows, wait_seconds
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._kept: _Waiting | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def submit(self, key: Any, call: Callable[[Arrays], Arrays], inputs: Arrays) -> "Future[Arrays]":
         """Queue inputs whose arrays have one first axis; the future holds their rows of the answer."""
+        if self._closed:
+            raise RuntimeError("The server is stopping.")
         answer: Future[Arrays] = Future()
         self._queue.put(_Waiting(key, call, inputs, len(next(iter(inputs.values()))), answer))
         return answer
 
     def close(self) -> None:
         """Answer what is queued, and stop."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
 
@@ -60,10 +65,10 @@ class Batcher:
 
     def _gathered(self, first: _Waiting) -> list[_Waiting | None]:
         batch: list[_Waiting | None] = [first]
-        rows = first.rows
+        rows, end = first.rows, time.monotonic() + self.wait_seconds
         while rows < self.max_rows:
             try:
-                following = self._queue.get(timeout=self.wait_seconds)
+                following = self._queue.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 break
             if following is None:
@@ -94,6 +99,9 @@ class Batcher:
         names = list(waiting[0].inputs)
         joined = {name: np.concatenate([one.inputs[name] for one in waiting]) for name in names}
         outputs = waiting[0].call(joined)
+        total = sum(one.rows for one in waiting)
+        if len(waiting) > 1 and any(len(values) != total for values in outputs.values()):
+            raise ValueError("The outputs have no row for each input: these requests are answered one by one.")
         begin = 0
         for one in waiting:
             one.answer.set_result({name: values[begin : begin + one.rows] for name, values in outputs.items()})

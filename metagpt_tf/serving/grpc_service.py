@@ -19,8 +19,9 @@ from metagpt_tf.serving.predicting import INVALID, Predictor, RequestError
 
 def grpc_server(predictor: Predictor, address: str, largest_bytes: int, workers: int = 32) -> tuple[grpc.Server, int]:
     """A server that listens when it is started, and its port."""
-    sizes = [(f"grpc.max_{way}_message_length", largest_bytes) for way in ("receive", "send")]
-    server = grpc.server(ThreadPoolExecutor(workers, "grpc"), options=sizes)
+    options = [(f"grpc.max_{way}_message_length", largest_bytes) for way in ("receive", "send")]
+    options.append(("grpc.so_reuseport", 0))  # else two servers would share a port, and answer by chance
+    server = grpc.server(ThreadPoolExecutor(workers, "grpc"), options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(predictor), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(predictor), server)
     return server, server.add_insecure_port(address)
@@ -34,10 +35,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         loaded = _loaded(self.predictor, request.model_spec, context)
         signature = request.model_spec.signature_name
         try:
-            try:
-                inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-            except (TypeError, ValueError) as error:
-                raise RequestError(INVALID, f"An input is no tensor: {error}") from error
+            inputs = _arrays(loaded, signature, request.inputs)
             outputs = self.predictor.predict(loaded, signature, inputs)
         except RequestError as error:
             context.abort(grpc.StatusCode[error.code], str(error))
@@ -80,7 +78,23 @@ class _Models(model_service_pb2_grpc.ModelServiceServicer):
         return response
 
 
+def _arrays(loaded: Any, signature: str, protos: Any) -> dict[str, Any]:
+    """The inputs as arrays; of exactly the type that the signature takes, as TF Serving has it."""
+    function = loaded.signatures.get(signature or "serving_default")
+    specs = function.structured_input_signature[1] if function else {}
+    for name, proto in protos.items():
+        if name in specs and proto.dtype != specs[name].dtype.as_datatype_enum:
+            given = tf.as_dtype(proto.dtype).name if proto.dtype else "no type"
+            raise RequestError(INVALID, f"{signature}: {name} must be {specs[name].dtype.name}, received {given}.")
+    try:
+        return {name: tf.make_ndarray(proto) for name, proto in protos.items()}
+    except (TypeError, ValueError) as error:
+        raise RequestError(INVALID, f"An input is no tensor: {error}") from error
+
+
 def _loaded(predictor: Predictor, spec: Any, context: grpc.ServicerContext) -> Any:
+    if spec.WhichOneof("version_choice") == "version_label":
+        context.abort(grpc.StatusCode.NOT_FOUND, f"There are no labels here, such as {spec.version_label!r}.")
     try:
         return predictor.loaded(spec.name, spec.version.value if spec.HasField("version") else None)
     except RequestError as error:

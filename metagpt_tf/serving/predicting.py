@@ -11,6 +11,8 @@ from metagpt_tf.serving.batching import Arrays, Batcher
 from metagpt_tf.serving.versions import Loaded, ModelVersions
 from metagpt_tf.suggestions import closest
 
+# Of an input's kind, the kinds that may be given for it.
+KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 INVALID, NOT_FOUND, TOO_LATE, INTERNAL = "INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED", "INTERNAL"
 
 
@@ -120,10 +122,12 @@ def _array(words: str, values: Any, spec: tf.TensorSpec) -> np.ndarray:
             kinds = {type(v) for v in array.ravel().tolist()}
             if not kinds <= {str, bytes}:
                 raise TypeError(f"found {', '.join(sorted(kind.__name__ for kind in kinds))}")
-        elif array.size and not np.can_cast(array.dtype, spec.dtype.as_numpy_dtype, "same_kind"):
+        elif array.size and array.dtype.kind not in KINDS[np.dtype(spec.dtype.as_numpy_dtype).kind]:
             raise TypeError(f"found {array.dtype}")
-        elif spec.dtype.is_integer and array.size and np.abs(array.astype("float64")).max() > spec.dtype.max:
-            raise OverflowError("found a number that is too large")
+        elif (
+            spec.dtype.is_integer and array.size and not spec.dtype.min <= array.min() <= array.max() <= spec.dtype.max
+        ):
+            raise OverflowError("found a number outside of its range")
         else:
             array = array.astype(spec.dtype.as_numpy_dtype)
     except (TypeError, ValueError, OverflowError) as error:

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tensorflow.core.framework import types_pb2
 
 from metagpt_tf.serving.batching import Arrays
 from metagpt_tf.serving.predicting import INTERNAL, INVALID, NOT_FOUND, TOO_LATE, Predictor, RequestError
 
 STATUS = {INVALID: 400, NOT_FOUND: 404, TOO_LATE: 504, INTERNAL: 500}
-PATH = re.compile(r"(?P<name>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>/metadata|:\w+)?")
+PATH = re.compile(r"(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18}))?(?P<verb>/metadata|:\w+)?")
 
 
 def rest_app(predictor: Predictor, largest_bytes: int) -> Starlette:
@@ -29,6 +30,8 @@ def rest_app(predictor: Predictor, largest_bytes: int) -> Starlette:
         version = int(found["version"]) if found["version"] else None
         try:
             loaded = predictor.loaded(found["name"], version)
+            if request.method == "GET" and found["verb"] not in (None, "/metadata"):
+                return _error(404, f"GET answers the status and /metadata, not {found['verb']}.")
             if request.method == "GET":
                 return JSONResponse(_metadata(predictor, loaded) if found["verb"] else _status(loaded.version))
             if found["verb"] != ":predict":
@@ -36,9 +39,12 @@ def rest_app(predictor: Predictor, largest_bytes: int) -> Starlette:
             body = await _body(request, largest_bytes)
             if body is None:
                 return _error(413, f"A request may have {largest_bytes:,} bytes. Send fewer rows at once.")
-            return JSONResponse(await run_in_threadpool(_predict, predictor, loaded, body))
+            answer = await run_in_threadpool(_predict, predictor, loaded, body)
+            return Response(json.dumps(answer), media_type="application/json")  # NaN is written so, as TF Serving does
         except RequestError as error:
             return _error(STATUS[error.code], str(error))
+        except ClientDisconnect:
+            return _error(400, "The request broke off.")
 
     return Starlette(routes=[Route("/v1/models/{rest:path}", models, methods=["GET", "POST"])])
 
@@ -70,7 +76,11 @@ def _predict(predictor: Predictor, loaded: Any, body: bytes) -> dict[str, Any]:
     by_rows = "instances" in asked
     names = _input_names(loaded, signature)
     inputs = _columns(asked["instances"], names) if by_rows else _named(asked["inputs"], names)
-    outputs = predictor.predict(loaded, signature, {name: _decoded(values) for name, values in inputs.items()})
+    try:
+        inputs = {name: _decoded(values) for name, values in inputs.items()}
+    except RecursionError as error:
+        raise RequestError(INVALID, "The request is nested too deeply.") from error
+    outputs = predictor.predict(loaded, signature, inputs)
     return {"predictions": _rows(outputs, len(asked["instances"]))} if by_rows else {"outputs": _columns_out(outputs)}
 
 
@@ -109,21 +119,26 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _plain(values: np.ndarray) -> Any:
-    if values.dtype == object:
-        return np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values).tolist()
-    return values.tolist()
+def _plain(name: str, values: np.ndarray) -> Any:
+    """Nested lists; bytes of an output whose name says so in base64."""
+    if values.dtype != object:
+        return values.tolist()
+    if name.endswith("_bytes"):
+        written = lambda raw: {"b64": base64.b64encode(raw).decode()}  # noqa: E731
+    else:
+        written = lambda raw: raw.decode("utf-8", "replace")  # noqa: E731
+    return np.vectorize(written, otypes=[object])(values).tolist()
 
 
 def _columns_out(outputs: Arrays) -> Any:
-    plain = {name: _plain(values) for name, values in outputs.items()}
+    plain = {name: _plain(name, values) for name, values in outputs.items()}
     return next(iter(plain.values())) if len(plain) == 1 else plain
 
 
 def _rows(outputs: Arrays, count: int) -> list[Any]:
     if any(values.shape[:1] != (count,) for values in outputs.values()):
         raise RequestError(INVALID, "The answer has no row for each instance. Ask in column form, with 'inputs'.")
-    plain = {name: _plain(values) for name, values in outputs.items()}
+    plain = {name: _plain(name, values) for name, values in outputs.items()}
     if len(plain) == 1:
         return list(next(iter(plain.values())))
     return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
@@ -148,6 +163,7 @@ def _metadata(predictor: Predictor, loaded: Any) -> dict[str, Any]:
 
 
 def _info(spec: Any) -> dict[str, Any]:
-    sizes = [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
-    kind = f"DT_{spec.dtype.name.upper().replace('FLOAT32', 'FLOAT')}"
-    return {"dtype": kind, "tensor_shape": {"dim": sizes, "unknown_rank": False}, "name": spec.name}
+    unknown = spec.shape.rank is None
+    sizes = [] if unknown else [{"size": str(-1 if size is None else size), "name": ""} for size in spec.shape]
+    kind = types_pb2.DataType.Name(spec.dtype.as_datatype_enum)
+    return {"dtype": kind, "tensor_shape": {"dim": sizes, "unknown_rank": unknown}, "name": spec.name}

@@ -1,5 +1,7 @@
 """Both protocols on two ports, until somebody stops them."""
 
+import contextlib
+import math
 import os
 import threading
 import time
@@ -32,6 +34,10 @@ class DevelopmentServer:
         max_batch: rows of requests that are answered by one call; 1 for one by one.
         poll_seconds: between two looks for a new version.
 
+    Raises:
+        FileNotFoundError, ValueError: no version that can be read.
+        OSError: no listening on the gRPC port.
+
     Example:
 
     >>> with DevelopmentServer("export/model") as server:  # doctest: +SKIP
@@ -52,36 +58,49 @@ class DevelopmentServer:
     ) -> None:
         versions = ModelVersions(root, poll_seconds)
         self.predictor = Predictor(name, versions, timeout, Batcher(max_batch) if max_batch > 1 else None)
-        self._grpc, self.grpc_port = grpc_server(self.predictor, f"{host}:{grpc_port}", largest_bytes)
+        try:
+            self._grpc, self.grpc_port = grpc_server(self.predictor, f"{host}:{grpc_port}", largest_bytes)
+        except RuntimeError as error:
+            self.predictor.close()
+            raise OSError(f"gRPC cannot listen on {host}:{grpc_port}: {error}. Choose another: grpc_port=….") from error
         config = uvicorn.Config(
-            rest_app(self.predictor, largest_bytes), host=host, port=rest_port, log_level="error", lifespan="off"
+            rest_app(self.predictor, largest_bytes),
+            host=host,
+            port=rest_port,
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=math.ceil(timeout),
         )
         self._rest = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._rest.run, daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self.rest_port = rest_port
 
     def start(self) -> "DevelopmentServer":
         """Listen; returns when both ports answer.
 
         Raises:
-            OSError: the REST port is taken.
+            OSError: no listening on the REST port.
         """
         self._grpc.start()
         self._thread.start()
         while not self._rest.started:
             if not self._thread.is_alive():
                 self.stop()
-                raise OSError(f"Port {self.rest_port} is taken. Choose another: rest_port=….")
+                raise OSError(f"REST cannot listen on port {self.rest_port}; is it taken? Choose another: rest_port=….")
             time.sleep(0.01)
         self.rest_port = self._rest.servers[0].sockets[0].getsockname()[1]
         return self
 
+    def _serve(self) -> None:
+        with contextlib.suppress(SystemExit):  # how uvicorn says that it cannot listen; `start` sees that it has ended
+            self._rest.run()
+
     def stop(self) -> None:
-        """Finish what is running, and stop listening."""
+        """Finish what is running, for `timeout` seconds at most, and stop listening."""
         self._rest.should_exit = True
         if self._thread.is_alive():
             self._thread.join()
-        self._grpc.stop(1.0).wait()
+        self._grpc.stop(self.predictor.timeout).wait()
         self.predictor.close()
 
     def wait(self) -> None:

@@ -150,9 +150,10 @@ def test_serve_until_interrupted(tmp_path):
             url = lines[1].split()[1].rstrip(",")
             answer = requests.post(url, json={"instances": [[1.0, 2.0]]}, timeout=30)
             assert answer.json() == {"predictions": [[3.0]]}
-        finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == EXIT_OK
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow

@@ -49,8 +49,13 @@ def test_plain_steps_come_first_and_are_not_done_twice(tmp_path):
     plainly = prune(original, EPISODES, 0.5, steps=0, plain_steps=20)
     assert sparsity(plainly.model) == pytest.approx(0.5, abs=0.02) and plainly.optimizer.iterations == 0
     assert sparsity(original.model) == 0
+    seen = []
+    counter = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    options = {"steps": 0, "plain_steps": 50, "backup": backup}
     with pytest.raises(KeyboardInterrupt):
-        prune(original, EPISODES, 0.5, steps=12, plain_steps=20, callbacks=[Stop(7)], backup=backup / "plain only")
+        prune(original, EPISODES, 0.5, callbacks=[Stop(40)], **options)
+    prune(original, EPISODES, 0.5, callbacks=[counter], **options)
+    assert len(seen) == 25 and not backup.exists()
     with pytest.raises(KeyboardInterrupt):
         prune(original, EPISODES, 0.5, steps=50, plain_steps=20, callbacks=[Stop(40)], backup=backup)
     seen = []
@@ -58,6 +63,26 @@ def test_plain_steps_come_first_and_are_not_done_twice(tmp_path):
     pruned = prune(original, EPISODES, 0.5, steps=50, plain_steps=20, callbacks=[counter], backup=backup)
     assert len(seen) == 25 and pruned.optimizer.iterations == 50 and pruned.keep_zeros
     assert sparsity(pruned.model) == pytest.approx(0.5, abs=0.02)
+
+
+def test_plain_steps_keep_zeros_that_are_there():
+    pruned = prune(learner(), EPISODES, 0.5, steps=3)
+    places = [w == 0 for w in pruned.model.get_weights()]
+    for steps in (0, 2):
+        copied = type(pruned).from_config(pruned.get_config())
+        copied.set_weights(pruned.get_weights())
+        copied.compile("adam", "mse")
+        recover(copied, EPISODES, steps, plain_steps=5)
+        for before, after in zip(places, copied.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(before & (after != 0), False)
+
+
+def test_a_mistake_is_found_before_anything_is_trained():
+    seen = []
+    counter = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    with pytest.raises(ValueError, match="say how long to train"):
+        prune(learner(), Sinusoid().as_dataset(4, 5, 5), 0.5, plain_steps=5, callbacks=[counter])
+    assert not seen
 
 
 def test_plain_steps_are_a_learners():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from metagpt_tf.export import export_litert
@@ -84,6 +85,17 @@ def test_zeros_and_one_other_value_are_exact():
         assert set(integers) <= {-1, 0, 1}
     assert two_values(np.arange(3, dtype="<f4")) is None
     assert two_values(np.array([0.0, np.inf], "<f4")) is None
+
+
+def test_a_constant_of_zeros_is_not_stored(exported):
+    """The empty caches of generation: their shape and a zero, filled when the file runs."""
+    learner, path = exported
+    content = quantized_weights(path.read_bytes(), values(learner))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    fills = [c for c in model.operatorCodes if c.builtinCode == schema.BuiltinOperator.FILL]
+    assert len(fills) == 1
+    constants = [b.data for b in model.buffers if b.data is not None and len(b.data) >= 2048 and not np.any(b.data)]
+    assert not constants
 
 
 def test_other_bits():

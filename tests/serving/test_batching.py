@@ -53,6 +53,12 @@ def test_one_bad_row_spoils_nobody(batcher):
         futures[1].result(5)
 
 
+def test_outputs_without_a_row_each_are_not_parted(batcher):
+    call = lambda inputs: {"y": np.unique(inputs["x"])}  # noqa: E731
+    futures = [batcher.submit("k", call, row(value)) for value in (1, 1, 2)]
+    assert [future.result(5)["y"].tolist() for future in futures] == [[1], [1], [2]]
+
+
 def test_a_cancelled_request_is_left_out(batcher):
     gate, calls = threading.Event(), []
 
@@ -73,3 +79,5 @@ def test_closing_answers_what_waits():
     future = made.submit("k", lambda inputs: {"y": inputs["x"]}, row(3))
     made.close()
     assert future.result(0)["y"][0, 0] == 3
+    with pytest.raises(RuntimeError, match="stopping"):
+        made.submit("k", lambda inputs: {"y": inputs["x"]}, row(3))

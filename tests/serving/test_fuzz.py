@@ -40,11 +40,11 @@ def test_any_prompt(rest, learner, prompt):
 
 @settings(**PROFILE)
 @given(values=some.lists(some.floats(width=32), min_size=1, max_size=5), place=some.integers(0, 300))
-def test_any_state(grpc, learner, values, place):
+def test_any_state(rest, learner, values, place):
     state = np.array(learner.layout.initial_state())
     state[place : place + len(values)] = values[: len(state) - place]
     try:
-        scores = grpc.score(SOURCES, TARGETS, state)
+        scores = rest.score(SOURCES, TARGETS, state)
     except InvalidRequest as error:
         assert not np.isfinite(state).all() and "not finite" in str(error)
     else:
