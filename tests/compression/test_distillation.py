@@ -108,8 +108,11 @@ def test_features():
     data = TextTasks.from_pairs(pairs, "bytes", LENGTH, LENGTH).as_dataset(2, 3, 3, num_batches=2)
     keras.utils.set_random_seed(0)
     teacher, student = text_learner(16), text_learner(16)
-    options = {"temperature": 1.0, "weight": 0.0, "optimizer": keras.optimizers.Adam(1e-2), "steps": 20}
-    pair = [distill(teacher, student, data, feature_weight=weight, **options) for weight in (0.0, 5.0)]
+    options = {"temperature": 1.0, "weight": 0.0, "steps": 20}
+    pair = [
+        distill(teacher, student, data, feature_weight=weight, optimizer=keras.optimizers.Adam(1e-2), **options)
+        for weight in (0.0, 5.0)
+    ]
 
     def difference(taught):
         found = []
