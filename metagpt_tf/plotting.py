@@ -169,9 +169,10 @@ def front_figure(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(*zip(*sorted(front), strict=True), drawstyle="steps-post", color="0.7", zorder=0)
-    for name, (x, y) in points.items():
+    for index, (name, (x, y)) in enumerate(sorted(points.items(), key=lambda item: item[1])):
         axes.plot(x, y, marker="o", color="C0" if (x, y) in front else "C1")
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(5, 5), fontsize=8)
+        place = (5, (5, -12, 16)[index % 3])  # above and below in turn: neighbours' names do not meet
+        axes.annotate(name, (x, y), textcoords="offset points", xytext=place, fontsize=8)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
     return figure
