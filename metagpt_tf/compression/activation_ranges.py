@@ -82,6 +82,7 @@ class _Variables:
     """Makes a tfmot quantizer's variables, as a layer of Keras 2 would."""
 
     def add_weight(self, name: str, initializer: Any, trainable: bool, shape: Any = ()) -> tf.Variable:
+        """A variable with the initializer's value."""
         return tf.Variable(initializer(shape or (), tf.float32), trainable=trainable)
 
 

@@ -44,6 +44,9 @@ def projection_arithmetic(compute: Arithmetic) -> Iterator[None]:
 
     Use it round the tracing of a graph or round eager calls: to watch activations, or to round what is multiplied.
 
+    Args:
+        compute: `(layer, x (…, D))` to `(…, F)`.
+
     Example:
 
     >>> with projection_arithmetic(lambda layer, x: layer.affine(2 * x, layer.kernel)):
