@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -183,7 +184,8 @@ def compress(arguments: Namespace) -> int:
 
 
 def serve(arguments: Namespace) -> int:
-    """Serve until interrupted."""
+    """Serve until interrupted, from the keyboard or by SIGTERM, as containers are stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from metagpt_tf.serving.server import DevelopmentServer
     except ImportError as error:
