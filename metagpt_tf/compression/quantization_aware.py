@@ -59,11 +59,8 @@ def train_for_quantization(
     Reference: Jacob et al., 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference".
     """
-    if bits not in (8, 4):
-        raise ValueError(f"Weights become integers of 8 or 4 bits, received bits={bits!r}.")
     is_learner = isinstance(subject, MetaLearner)
-    if activations is False and not is_learner:
-        raise ValueError("A model trains for integer arithmetic, which rounds activations; received activations=False.")
+    _check(bits, is_learner, activations)
     copied = copy_of(subject, optimizer)
     model, aware, examples = copied, copied, data
     if is_learner:
@@ -81,6 +78,13 @@ def train_for_quantization(
         if is_learner or (ranges and variable.path in ranges.ranges):
             variable.assign(rounded(variable.numpy(), bits, per_channel))
     return copied if is_learner else compiled_like(copied, subject, optimizer)  # a new graph, which rounds nothing
+
+
+def _check(bits: int, is_learner: bool, activations: bool | None) -> None:
+    if bits not in (8, 4):
+        raise ValueError(f"Weights become integers of 8 or 4 bits, received bits={bits!r}.")
+    if activations is False and not is_learner:
+        raise ValueError("A model trains for integer arithmetic, which rounds activations; received activations=False.")
 
 
 class _RoundingLearner(MetaLearner):
