@@ -65,6 +65,17 @@ class ActivationRanges:
             kernel = straight_through(kernel, self.bits, self.per_channel)
         return rounded_activations(layer.affine(rounded_activations(tf.convert_to_tensor(x), *read), kernel), *returned)
 
+    def check_used(self) -> None:
+        """See that a training was rounded.
+
+        Raises:
+            RuntimeError: it was not.
+        """
+        if not self.used:
+            raise RuntimeError(
+                "No projection was rounded: train without tf.distribute, which runs replicas in threads."
+            )
+
     def _observe(self, layer: Projection, x: Any) -> Any:
         path, y = layer.kernel.path, layer.affine(x, layer.kernel)
         if path not in self._seen:

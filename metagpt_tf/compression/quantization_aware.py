@@ -32,10 +32,9 @@ def train_for_quantization(
     Quantization-aware training: what is computed with are `q(w)`, the nearest weights that integers can hold, and the
     gradient passes the rounding unchanged (straight-through), with values as in tfmot's `LastValueQuantizer`. The tasks
     of a learner *start* at rounded weights; their steps stay float, as in a file that adapts. Of a model the matrices
-    of projections are rounded; embeddings, and the output that shares their matrix, stay float. With `activations`
-    every projection also reads and returns rounded values, in both loops of a learner, for a file of integer arithmetic
-    (`"int8"`): the ranges are what tfmot's `AllValuesQuantizer` finds in the first batches. A pruned model loses those
-    of its weights that round to zero.
+    of projections are rounded, embeddings are not. With `activations` every projection also reads and returns rounded
+    values, in both loops of a learner, for a file of integer arithmetic (`"int8"`), in ranges that tfmot's
+    `AllValuesQuantizer` finds in the first batches. A pruned model loses those of its weights that round to zero.
 
     Args:
         subject: a compiled `MetaLearner`, or a built and compiled model of `layers.Projection`; it stays as it is.
@@ -65,18 +64,17 @@ def train_for_quantization(
     model, aware, examples = copied, copied, data
     if is_learner:
         model, examples = copied.model, pooled_examples(data)
-        aware = _RoundingLearner(copied, bits, per_channel)
-        compiled_like(aware, subject, copied.optimizer)
+        aware = compiled_like(_RoundingLearner(copied, bits, per_channel), subject, copied.optimizer)
     ranges = None
     if activations or not is_learner:
         ranges = ActivationRanges(model, examples, bits, per_channel, weights=not is_learner)
     with projection_arithmetic(ranges) if ranges else contextlib.nullcontext():
         recover(aware, data, steps, (), backup, verbose)
-    if ranges and not ranges.used:
-        raise RuntimeError("No projection was rounded: train without tf.distribute, which runs replicas in threads.")
-    for variable in model.trainable_variables:
-        if is_learner or (ranges and variable.path in ranges.ranges):
-            variable.assign(rounded(variable.numpy(), bits, per_channel))
+    if ranges:
+        ranges.check_used()
+    chosen = [v for v in model.trainable_variables if is_learner or (ranges and v.path in ranges.ranges)]
+    for variable in chosen:
+        variable.assign(rounded(variable.numpy(), bits, per_channel))
     return copied if is_learner else compiled_like(copied, subject, optimizer)  # a new graph, which rounds nothing
 
 
