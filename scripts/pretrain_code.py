@@ -4,9 +4,8 @@ One seed:  python scripts/pretrain_code.py --seeds 0
 Preset:    python scripts/pretrain_code.py --finish
 """
 
-from pretraining import run
-
 from metagpt_tf.applications.recipe import Recipe
+from pretraining import run
 
 PACKAGES = [
     "tensorflow.python.*",

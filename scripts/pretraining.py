@@ -43,7 +43,8 @@ def _one_seed(recipe: Recipe, folder: Path, origin: Mapping[str, Any]) -> None:
         print(f"{time.perf_counter() - began:6.0f} s  seed {recipe.seed}: {message}", flush=True)
 
     folder.mkdir(parents=True, exist_ok=True)
-    figures = pretrain(recipe, tasks_of(origin, recipe, training=True), folder, report, tasks_of(origin, recipe))
+    tasks = tasks_of(origin, recipe, training=True)
+    figures = pretrain(recipe, tasks, folder, report, tasks_of(origin, recipe, tokenizer=tasks.tokenizer))
     keep_figures(folder, figures)
     report(", ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float)))
 

@@ -11,7 +11,7 @@ from typing import Any
 from metagpt_tf.applications.code_generation import function_prompt, generate_code, longest_parsing, parses
 from metagpt_tf.applications.code_metrics import evaluate_code_model
 from metagpt_tf.applications.code_report import CodeReport
-from metagpt_tf.applications.episodes import define_learner, text_episodes
+from metagpt_tf.applications.episodes import define_learner, text_episodes, trained_tokenizer
 from metagpt_tf.datasets import load_functions
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks.code_tasks import code_problems
@@ -65,6 +65,7 @@ def preprocess_code_data(
     seed: int = 0,
     task: str = "body",
     representation: str = "bytes",
+    vocabulary_size: int = 1024,
 ) -> dict[str, Any]:
     """Make problems of functions, tokenise them and make episodes of them.
 
@@ -79,6 +80,7 @@ def preprocess_code_data(
         task: `"body"`, `"completion"` (first lines in, the rest out), `"middle"` (what stands around a hole in, what
             belongs there out), `"repair"` (broken in, sound out) or `"review"` (`"ok"` or `"line 3: name"` out).
         representation: `"bytes"`, or `"tree"` for targets that are linearised syntax trees (`tasks/syntax_tree.py`).
+        vocabulary_size: of a BPE tokenizer that is trained here.
 
     Returns:
         `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks`
@@ -95,6 +97,7 @@ def preprocess_code_data(
     sizes = {"source_bytes": source_length - 1, "target_bytes": target_length - 1}
     problems = code_problems(data, task, seed, representation, **sizes)
     shape = (meta_batch_size, k_shot, n_query)
+    tokenizer = trained_tokenizer(tokenizer, problems, vocabulary_size)
     return text_episodes(problems, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 

@@ -13,7 +13,7 @@ from metagpt_tf.models import MetaGPT, embedding_from_vectors, set_embedding
 from metagpt_tf.presets import find_preset
 from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
-from metagpt_tf.tokenizers import BPETokenizer
+from metagpt_tf.tokenizers import BPETokenizer, Tokenizer
 
 BATCHES = {"train": 200, "validation": 4, "test": 8}
 
@@ -26,18 +26,16 @@ def text_episodes(
     shape: tuple[int, int, int],
     num_batches: Mapping[str, int] | None = None,
     seed: int = 0,
-    vocabulary_size: int = 1024,
 ) -> dict[str, Any]:
     """Tokenise pairs of all splits, and make episodes of them.
 
     Args:
         pairs: split -> task -> `[(source, target), …]`; tasks with fewer than K + Q pairs are left out.
-        tokenizer: name or object; `"bpe"` is trained on the texts of the training tasks.
+        tokenizer: name or object.
         source_length, target_length: tokens kept, the end mark included.
         shape: M, K and Q of an episode dataset.
         num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
         seed: of the episodes.
-        vocabulary_size: of a BPE tokenizer that is trained here.
 
     Returns:
         `"train"`, `"validation"`, `"test"`: datasets of `Episode`; `"tasks"`: the `TextTasks` they come from.
@@ -48,15 +46,22 @@ def text_episodes(
     unknown = set(num_batches or {}) - set(BATCHES)
     if unknown:
         raise ValueError(f"num_batches knows {', '.join(BATCHES)}; received {', '.join(sorted(unknown))}.")
-    if tokenizer == "bpe":
-        texts = [text for rows in pairs["meta_train"].values() for pair in rows for text in pair]
-        tokenizer = BPETokenizer.train(texts, vocabulary_size)
     tasks = TextTasks.from_pairs(pairs, tokenizer, source_length, target_length, on_small="drop")
     episodes = {
         name: tasks.split(f"meta_{name}").as_dataset(*shape, seed, num_batches=batches)
         for name, batches in {**BATCHES, **(num_batches or {})}.items()
     }
     return {**episodes, "tasks": tasks}
+
+
+def trained_tokenizer(
+    tokenizer: Any, pairs: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]], vocabulary_size: int
+) -> Tokenizer:
+    """The tokenizer of that name or configuration; `"bpe"` is trained on the texts of the training tasks."""
+    if isinstance(tokenizer, str) and tokenizer == "bpe":
+        texts = [text for rows in pairs["meta_train"].values() for pair in rows for text in pair]
+        return BPETokenizer.train(texts, vocabulary_size)
+    return tokenizers.get(tokenizer)
 
 
 def define_learner(

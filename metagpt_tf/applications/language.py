@@ -11,13 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.applications.before_after import answers_before_and_after, loss_figures
-from metagpt_tf.applications.episodes import define_learner, text_episodes
-from metagpt_tf.applications.text_kinds import Pairs, kind_of
+from metagpt_tf.applications.episodes import define_learner, text_episodes, trained_tokenizer
+from metagpt_tf.applications.text_kinds import Pairs, cut_by_tokens, kind_of
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
-from metagpt_tf.tokenizers import clean_text, remove_stop_words
+from metagpt_tf.tasks.continuation import tokens_back
+from metagpt_tf.tokenizers import ByteTokenizer, clean_text, remove_stop_words
 
-# A window ends with an end mark, and training cuts it on the border of a character: up to four tokens short is full.
+# A window ends with an end mark, and training cuts it on the border of a character: up to four bytes short is full.
 NEARLY_FULL = 4
 
 
@@ -99,11 +100,17 @@ def preprocess_data(
     kind = kind_of(task)
     if stop_words is not None and not kind.stop_words:
         raise ValueError(f"stop_words would be missing from what {task!r} is to write: use it with 'classification'.")
-    pairs = kind.pair(data, source_length - 1, target_length - 1, **options)
     change = _cleaner(clean)
-    pairs = _mapped(pairs, _without_stop_words(change, stop_words), change)
+    if kind.running:  # clean before it is cut: the blank at a cut stays
+        data = _each(data, change)
+    pairs = kind.pair(data, source_length - 1, target_length - 1, **options)
+    if not kind.running:
+        pairs = _mapped(pairs, _without_stop_words(change, stop_words), change)
+    tokenizer = trained_tokenizer(tokenizer, pairs, vocabulary_size)
+    if kind.running and not isinstance(tokenizer, ByteTokenizer):
+        pairs = cut_by_tokens(data, tokenizer, source_length - 1, target_length - 1, **options)
     shape = (meta_batch_size, k_shot, n_query)
-    return text_episodes(pairs, tokenizer, source_length, target_length, shape, num_batches, seed, vocabulary_size)
+    return text_episodes(pairs, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 
 def define_meta_gpt_model(
@@ -211,10 +218,17 @@ def generate_text(
         start = None if seed is None else seed + turn
         piece = generator.generate(text, state=state, max_length=room, seed=start, **options)
         written += piece
-        if not piece or len(generator.tokenizer.encode(piece)) < room - NEARLY_FULL:
+        if not piece or len(generator.tokenizer.encode(piece)) < room - _short_of_full(generator):
             break
         text = _end_of(generator, prompt + written)
     return written
+
+
+def _short_of_full(generator: Any) -> int:
+    """By how many tokens a window that was cut in training may be short: tokens of words are cut between words."""
+    if isinstance(generator.tokenizer, ByteTokenizer):
+        return NEARLY_FULL
+    return tokens_back(generator.target_length - 1) + 1
 
 
 def _end_of(generator: Any, text: str) -> str:
@@ -235,6 +249,16 @@ def _without_stop_words(change: Callable[[str], str], words: str | Iterable[str]
         return change
     given: dict[str, Any] = {"language": words} if isinstance(words, str) else {"stop_words": tuple(words)}
     return lambda text: remove_stop_words(change(text), **given)
+
+
+def _each(data: Mapping[str, Mapping[str, Sequence[str]]], change: Callable[[str], str]) -> dict[str, dict[str, Any]]:
+    return {split: {task: _changed(texts, change) for task, texts in tasks.items()} for split, tasks in data.items()}
+
+
+def _changed(texts: Any, change: Callable[[str], str]) -> Any:
+    """What is no list of texts is left for the cutting, which says what is wrong with it."""
+    known = not isinstance(texts, str) and all(isinstance(text, str) for text in texts)
+    return [change(text) for text in texts] if known else texts
 
 
 def _mapped(pairs: Pairs, source: Callable[[str], str], target: Callable[[str], str]) -> Pairs:

@@ -1,4 +1,4 @@
-"""The tutorial's verb `optimize_model`: a smaller file that still learns, within a budget."""
+"""The tutorial's verbs `optimize_model`, a smaller file that still learns, within a budget, and `deploy_model`."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from metagpt_tf.applications.deployment import Deployed, deploy_model
 from metagpt_tf.compression import CompressionReport, compression_report
 from metagpt_tf.compression.recipes import CompressionRecipe, standard_recipes
 from metagpt_tf.meta import MetaLearner
@@ -16,6 +17,8 @@ from metagpt_tf.plotting import front_figure
 from metagpt_tf.suggestions import closest
 
 VARIANT = "optimized"
+
+__all__ = ["Budget", "Deployed", "Optimized", "deploy_model", "optimize_model"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from metagpt_tf.applications import code, language
 from metagpt_tf.applications.intervals import interval_95
-from metagpt_tf.applications.pretraining import bits_per_byte_at
+from metagpt_tf.applications.pretraining import bits_per_byte
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
@@ -23,6 +23,7 @@ from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import Preset, find_preset, save_preset
 from metagpt_tf.saving import load_learner, load_model
 from metagpt_tf.tasks import TextTasks
+from metagpt_tf.tokenizers import Tokenizer
 
 FIGURES = "figures.json"
 JUDGED = ("before", "after", "twin_before", "twin_after", "twin_time_before", "twin_time_after")
@@ -32,7 +33,9 @@ VERBS: dict[str, tuple[Callable[..., Any], Callable[..., dict[str, Any]]]] = {
 }
 
 
-def tasks_of(origin: Mapping[str, Any], recipe: Recipe, training: bool = False) -> TextTasks:
+def tasks_of(
+    origin: Mapping[str, Any], recipe: Recipe, training: bool = False, tokenizer: Tokenizer | None = None
+) -> TextTasks:
     """The tasks that a preset is judged on, or trained on.
 
     Args:
@@ -40,12 +43,14 @@ def tasks_of(origin: Mapping[str, Any], recipe: Recipe, training: bool = False) 
             `"load_for_training"`, if it is there, has the options for training: more data, and the same held out.
         recipe: its lengths and the shape of its episodes are used.
         training: which of the two.
+        tokenizer: that of a model that is trained already; `None` for what `origin` says.
     """
     load, preprocess = VERBS[origin["app"]]
     options = origin.get("load_for_training", origin["load"]) if training else origin["load"]
     names = ("source_length", "target_length", "meta_batch_size", "k_shot", "n_query")
     sizes = {name: getattr(recipe, name) for name in names}
-    return preprocess(load(**options), **origin["preprocess"], **sizes)["tasks"]
+    own = {} if tokenizer is None else {"tokenizer": tokenizer}
+    return preprocess(load(**options), **{**origin["preprocess"], **own}, **sizes)["tasks"]
 
 
 def keep_figures(folder: Path, figures: Mapping[str, Any]) -> None:
@@ -128,16 +133,18 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
             "Measure it with evaluate_model(load_learner(…), episodes)."
         )
     recipe = Recipe(**card["recipe"])
-    episodes = recipe.judged(tasks_of(card["origin"], recipe).split("meta_test"))
+    meta_trained: Any = load_learner(preset.directory)
+    tasks = tasks_of(card["origin"], recipe, tokenizer=meta_trained.model.tokenizer)
+    episodes = recipe.judged(tasks.split("meta_test"))
     found: dict[str, Any] = {}
     for prefix, learner, steps in (
-        ("", load_learner(preset.directory), card["steps"]),
+        ("", meta_trained, card["steps"]),
         ("twin_", twin_of(preset), card["twin"]["steps"]),
     ):
-        ratio = bits_per_byte_at(learner, episodes)
-        curve = AdaptationCurve(learner, tuple(range(max(steps, 1) + 1)))(episodes)
+        losses = AdaptationCurve(learner, tuple(range(max(steps, 1) + 1)))(episodes)
+        bits = bits_per_byte(learner, episodes, losses)
         for when, column in (("before", 0), ("after", steps)):
-            found[f"{prefix}{when}"] = _over_tasks(curve[:, column] * ratio)
+            found[f"{prefix}{when}"] = _over_tasks(bits[:, column])
     differences = [abs(found[key]["mean"] - card["per_seed"][key][0]) for key in found]
     return {
         **found,

@@ -4,18 +4,18 @@ Axes: t held-out tasks, i inner steps.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from metagpt_tf.applications.before_after import queries
 from metagpt_tf.applications.comparison import annealed_adam
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.applications.text_metrics import bytes_per_token
@@ -23,7 +23,7 @@ from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
-from metagpt_tf.tasks import TextTasks, pooled_examples
+from metagpt_tf.tasks import Episode, TextTasks, pooled_examples
 
 Report = Callable[[str], None]
 MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -53,15 +53,18 @@ def pretrain(
         and steps of each model; `seconds` (of the processor) and `steps` of each training.
     """
     keras.utils.set_random_seed(recipe.seed)
+    new_model = functools.partial(_model, recipe, tasks.tokenizer)
     episodes, first, second = (
         part.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
         for part in (tasks, *recipe.halves(tasks))
     )
     report(f"warm start, {recipe.warm_steps} plain steps")
-    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, None, recipe.warm_dtype)
+    fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
+    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)
     start = warm.model.get_weights()
     report(f"meta-training, {recipe.meta_steps} steps")
-    learner = _meta(recipe, second, folder / "learner.keras", start)
+    fresh = functools.partial(_with_weights, new_model, start)
+    learner = _meta(recipe, second, folder / "learner.keras", fresh)
     later = episodes.skip(recipe.warm_steps)
     twins = {"twin": recipe.twin_steps(recipe.inner_steps)}
     trained: dict[str, Training] = {}
@@ -69,10 +72,14 @@ def pretrain(
         if name not in twins:  # timed by the twin: the warm start may have run in another precision
             twins[name] = max(1, round(twins["twin"] * learner.seconds / max(trained["twin"].seconds, 1e-9)))
         report(f"{name}, {twins[name]} plain steps")
-        trained[name] = _plain(recipe, later, folder / f"{name}.keras", twins[name], recipe.twin_rate, start)
+        trained[name] = _plain(recipe, later, folder / f"{name}.keras", twins[name], recipe.twin_rate, fresh)
     report("measuring on every held-out task")
     figures = _judged(
-        recipe, judged_on or tasks, learner.model, {name: done.model.get_weights() for name, done in trained.items()}
+        recipe,
+        judged_on or tasks,
+        learner.model,
+        new_model(),
+        {name: done.model.get_weights() for name, done in trained.items()},
     )
     done = {"warm": warm, "meta": learner, **trained}
     return {
@@ -123,15 +130,12 @@ def _plain(
     path: Path,
     steps: int,
     rate: float,
-    start: Sequence[np.ndarray] | None,
-    dtype: str = "float32",
+    new_model: Callable[[], MetaGPT],
 ) -> Training:
     examples, each = pooled_examples(episodes), math.ceil(steps / recipe.parts)
 
     def fresh() -> keras.Model:
-        model = _model(recipe, dtype)
-        if start is not None:
-            model.set_weights(start)
+        model = new_model()
         model.compile(annealed_adam(rate, steps), metrics=[])
         return model
 
@@ -141,13 +145,11 @@ def _plain(
     return trained_in_parts(path, fresh, part, math.ceil(steps / each))
 
 
-def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence[np.ndarray]) -> Training:
+def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, new_model: Callable[[], MetaGPT]) -> Training:
     later, each = episodes.skip(recipe.warm_steps), math.ceil(recipe.meta_steps / recipe.parts)
 
     def fresh() -> MetaLearner:
-        model = _model(recipe)
-        model.set_weights(start)
-        learner = MetaLearner(model, recipe.algorithm())
+        learner = MetaLearner(new_model(), recipe.algorithm())
         learner.compile(annealed_adam(recipe.meta_rate, recipe.meta_steps), metrics=[])
         return learner
 
@@ -157,18 +159,27 @@ def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, start: Sequence
     return trained_in_parts(path, fresh, part, math.ceil(recipe.meta_steps / each))
 
 
-def _model(recipe: Recipe, dtype: str = "float32") -> MetaGPT:
+def _model(recipe: Recipe, tokenizer: Any, dtype: str = "float32") -> MetaGPT:
     lengths = {"source_length": recipe.source_length, "target_length": recipe.target_length}
-    return MetaGPT.from_preset(recipe.size, **lengths, dtype=dtype, **recipe.options)
+    return MetaGPT.from_preset(recipe.size, tokenizer=tokenizer, **lengths, dtype=dtype, **recipe.options)
+
+
+def _with_weights(new_model: Callable[[], MetaGPT], weights: Sequence[np.ndarray]) -> MetaGPT:
+    model = new_model()
+    model.set_weights(weights)
+    return model
 
 
 def _judged(
-    recipe: Recipe, tasks: TextTasks, learner: MetaLearner, twins: dict[str, list[np.ndarray]]
+    recipe: Recipe, tasks: TextTasks, learner: MetaLearner, model: MetaGPT, twins: dict[str, list[np.ndarray]]
 ) -> dict[str, Any]:
-    """Held-out bits per byte of the learner and of each twin, adapted in the same scope with rates of its own."""
+    """Held-out bits per byte of the learner and of each twin, adapted in the same scope with rates of its own.
+
+    `model` is where the twins' weights are put.
+    """
     before, after, chosen = tuned(recipe, tasks, learner)
     figures: dict[str, Any] = {"before": before, "after": after, "chosen": {"meta": chosen}}
-    plain = MetaLearner(_model(recipe), MAML(recipe.inner_steps, recipe.inner_learning_rate, scope=recipe.scope))
+    plain = MetaLearner(model, MAML(recipe.inner_steps, recipe.inner_learning_rate, scope=recipe.scope))
     plain.compile(metrics=[])
     for name, weights in twins.items():
         plain.model.set_weights(weights)
@@ -178,10 +189,12 @@ def _judged(
     return figures
 
 
-def bits_per_byte_at(learner: MetaLearner, episodes: tf.data.Dataset) -> float:
-    """What a loss in nats per token of these queries is to be multiplied with."""
-    generator: Any = learner.model
-    return 1.0 / (math.log(2.0) * bytes_per_token(generator.tokenizer, queries(episodes)))
+def bits_per_byte(learner: MetaLearner, episodes: tf.data.Dataset, losses: np.ndarray) -> np.ndarray:
+    """Losses `(t, i)` in nats per token of each task's queries, as bits per byte of that task's text."""
+    tokenizer = cast(MetaGPT, learner.model).tokenizer
+    tasks = (np.asarray(task) for episode in episodes for task in Episode(*episode).query_y)
+    sizes = np.array([bytes_per_token(tokenizer, task) for task in tasks])
+    return losses / (math.log(2.0) * sizes[:, None])
 
 
 def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float, float, dict[str, Any]]:
@@ -194,5 +207,5 @@ def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float
     best = min(finite, key=lambda m: float(finite[m].min()))
     steps = int(finite[best].argmin())
     held_out = recipe.judged(tasks.split("meta_test"))
-    losses = curve(held_out, best).mean(axis=0) * bits_per_byte_at(learner, held_out)
+    losses = bits_per_byte(learner, held_out, curve(held_out, best)).mean(axis=0)
     return float(losses[0]), float(losses[steps]), {"rate_multiplier": best, "steps": steps}

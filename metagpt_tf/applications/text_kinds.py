@@ -7,8 +7,9 @@ from typing import Any
 from metagpt_tf import datasets
 from metagpt_tf.applications import text_metrics, translation_metrics
 from metagpt_tf.registry import closest
-from metagpt_tf.tasks import text_chunks
+from metagpt_tf.tasks import text_chunks, token_chunks
 from metagpt_tf.tasks.text_to_text import entities_from_text, to_pairs
+from metagpt_tf.tokenizers import Tokenizer
 
 Loaded = Mapping[str, Mapping[str, Any]]
 Pairs = dict[str, dict[str, list[tuple[str, str]]]]
@@ -24,12 +25,14 @@ class TextKind:
         pair: records, bytes of a source and of a target, and options to split -> task -> (source, target).
         scores: name to a function of answers and targets.
         stop_words: whether leaving out stop words makes sense.
+        running: whether records are running text, which is cut: by `cut_by_tokens` where tokens are not bytes.
     """
 
     load: Callable[..., Loaded]
     pair: Callable[..., Pairs]
     scores: Mapping[str, Score] = field(default_factory=dict)
     stop_words: bool = False
+    running: bool = False
 
 
 def bundled_texts(which: str = "all") -> Loaded:
@@ -61,6 +64,13 @@ def _chunks(loaded: Loaded, source_bytes: int, target_bytes: int, **options: Any
     return text_chunks(loaded, source_bytes, target_bytes, on_small="drop", **options)
 
 
+def cut_by_tokens(
+    loaded: Loaded, tokenizer: Tokenizer, source_tokens: int, target_tokens: int, **options: Any
+) -> Pairs:
+    """Running texts as pairs that fill a model's lengths, options as those of `TextKind.pair`."""
+    return token_chunks(loaded, tokenizer, source_tokens, target_tokens, on_small="drop", **options)
+
+
 def _converted(converter: str) -> Callable[..., Pairs]:
     def pair(loaded: Loaded, source_bytes: int, target_bytes: int, **options: Any) -> Pairs:
         return to_pairs(loaded, converter, **options)
@@ -85,7 +95,7 @@ def _distinct(n: int) -> Score:
 LIVELY: dict[str, Score] = {"distinct_1": _distinct(1), "distinct_2": _distinct(2)}
 
 KINDS: dict[str, TextKind] = {
-    "generation": TextKind(_load_generation, _chunks, LIVELY),
+    "generation": TextKind(_load_generation, _chunks, LIVELY, running=True),
     "classification": TextKind(
         lambda path, **options: datasets.load_classification(path, **options),
         _converted("classification"),

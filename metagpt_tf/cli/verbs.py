@@ -26,6 +26,7 @@ from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
 from metagpt_tf.cli.training import train_learner
 from metagpt_tf.export import ParityReport, export_litert, export_saved_model, parity_report
+from metagpt_tf.export.calls import first_calls
 from metagpt_tf.fast_weights import State
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
@@ -167,8 +168,16 @@ def export(arguments: Namespace) -> int:
     for path in filter(None, (saved_model, litert)):
         console.print(f"wrote {path}", highlight=False)
     _show_parity(report)
+    if saved_model is not None:
+        _show_calls(saved_model)
     _write_json(arguments.json, report.to_dict())
     return EXIT_OK if report.passed else EXIT_PARITY
+
+
+def _show_calls(saved_model: Path) -> None:
+    console.print(f"serve it: metagpt-tf serve --path {saved_model.parent}, then ask:", highlight=False)
+    for text in first_calls(saved_model).values():
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def compress(arguments: Namespace) -> int:

@@ -11,6 +11,7 @@ from metagpt_tf.layers.projection import Projection, projection_arithmetic
 
 BITS = 8
 CALIBRATION_BATCHES = 8
+Ends = tuple[float, float]
 
 
 class ActivationRanges:
@@ -42,13 +43,8 @@ class ActivationRanges:
         weights: bool = True,
     ) -> None:
         self.bits, self.per_channel, self.weights, self.used = bits, per_channel, weights, False
-        self._quantizer = AllValuesQuantizer(num_bits=BITS, per_axis=False, symmetric=False, narrow_range=False)
-        self._seen: dict[str, list[dict[str, tf.Variable]]] = {}
-        with projection_arithmetic(self._observe):
-            for x, y in examples.take(CALIBRATION_BATCHES):
-                model(getattr(model, "training_inputs", lambda x, y: x)(x, y), training=False)
-        self.ranges = {path: tuple(_ends(part) for part in parts) for path, parts in self._seen.items()}
-        if not self._seen:
+        self.ranges = _observed(model, examples.take(CALIBRATION_BATCHES))
+        if not self.ranges:
             raise ValueError(
                 f"Rounding activations needs examples and a model of metagpt_tf.layers.Projection; {model.name!r} has "
                 "read nothing with one. MetaGPT is made of them; in a model of your own use them in place of Dense."
@@ -76,16 +72,27 @@ class ActivationRanges:
                 "No projection was rounded: train without tf.distribute, which runs replicas in threads."
             )
 
-    def _observe(self, layer: Projection, x: Any) -> Any:
+
+def _observed(model: keras.Model, examples: tf.data.Dataset) -> dict[str, tuple[Ends, Ends]]:
+    """What each projection read and returned, by tfmot's quantizer."""
+    quantizer = AllValuesQuantizer(num_bits=BITS, per_axis=False, symmetric=False, narrow_range=False)
+    seen: dict[str, list[dict[str, tf.Variable]]] = {}
+
+    def watch(layer: Projection, x: Any) -> Any:
         path, y = layer.kernel.path, layer.affine(x, layer.kernel)
-        if path not in self._seen:
-            self._seen[path] = [self._quantizer.build(x.shape, path, _Variables()) for _ in range(2)]
-        for values, ends in zip((x, y), self._seen[path], strict=True):
-            self._quantizer(tf.cast(values, tf.float32), True, ends)
+        if path not in seen:
+            seen[path] = [quantizer.build(x.shape, path, _Variables()) for _ in range(2)]
+        for values, ends in zip((x, y), seen[path], strict=True):
+            quantizer(tf.cast(values, tf.float32), True, ends)
         return y
 
+    with projection_arithmetic(watch):
+        for x, y in examples:
+            model(getattr(model, "training_inputs", lambda x, y: x)(x, y), training=False)
+    return {path: (_ends(read), _ends(returned)) for path, (read, returned) in seen.items()}
 
-def _ends(found: dict[str, tf.Variable]) -> tuple[float, float]:
+
+def _ends(found: dict[str, tf.Variable]) -> Ends:
     return float(found["min_var"].numpy()), float(found["max_var"].numpy())
 
 

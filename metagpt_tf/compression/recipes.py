@@ -15,7 +15,7 @@ import tensorflow as tf
 from metagpt_tf.compression.clustering import WeightClustering, cluster
 from metagpt_tf.compression.prunable import prunable_variables
 from metagpt_tf.compression.pruning import MagnitudePruning, prune
-from metagpt_tf.compression.recovery import number_of_steps
+from metagpt_tf.compression.recovery import meta_steps
 from metagpt_tf.compression.structured import check_shares, shrink
 from metagpt_tf.export.litert import QUANTIZATIONS
 from metagpt_tf.files import written_aside
@@ -141,9 +141,11 @@ class CompressionRecipe:
         """
         self.check(learner)
         for name, options in self.steps:
-            trained = (options.get("steps") or 0) if name == "shrink" else options.get("steps")
-            if name in TRAINED and (trained != 0 or not (name == "shrink" or options.get("plain_steps"))):
-                number_of_steps(episodes, trained)
+            steps, plain_steps = options.get("steps"), options.get("plain_steps", 0)
+            if name == "shrink":
+                steps = steps or 0
+            if name in TRAINED and (name != "shrink" or steps or plain_steps):
+                meta_steps(episodes, steps, plain_steps)
         log = None if folder is None else _Log(Path(folder), self, learner)
         for index, (name, options) in enumerate(self.steps):
             if name in TRAINED:

@@ -47,7 +47,7 @@ def recover(
         ValueError: `steps` below 1, or `None` with data that are endless or of unknown length; plain steps of a model,
             which has no others.
     """
-    count = 0 if plain_steps and steps == 0 else number_of_steps(data, steps)
+    count = meta_steps(data, steps, plain_steps)
     if plain_steps:
         _train_plainly(model, data, plain_steps, callbacks, backup, verbose)
     if not count:
@@ -98,6 +98,11 @@ def _train_plainly(
         done.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(done) as aside:
             model.save_weights(aside)
+
+
+def meta_steps(data: tf.data.Dataset, steps: int | None, plain_steps: int = 0) -> int:
+    """`number_of_steps`; after plain steps none are a number too."""
+    return 0 if plain_steps and steps == 0 else number_of_steps(data, steps)
 
 
 def number_of_steps(data: tf.data.Dataset, steps: int | None) -> int:

@@ -1,8 +1,9 @@
-"""Do Keras, the SavedModel and the LiteRT file give the same answers?"""
+"""Do Keras, the SavedModel (read in several ways) and the LiteRT file give the same answers?"""
 
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.export.differences import difference, first_difference
+from metagpt_tf.export.parity_reference import Arrays, Reference
+from metagpt_tf.export.readers import READERS, Unreadable
 from metagpt_tf.export.runner import LiteRTRunner
-from metagpt_tf.export.signatures import Exported
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.suggestions import closest
 
 REPEATS = 3
 
@@ -22,11 +26,12 @@ class ParityRow:
     """One signature of one format against Keras.
 
     Attributes:
-        format: `"saved_model"`, `"litert"` (XNNPACK) or `"litert_no_delegate"`.
-        signature: `"adapt"`, `"generate"` or `"predict"`.
-        difference: largest absolute difference of floats; for tokens, the share of positions that differ.
-        latency_ms: median of a few calls after the first.
+        format: `"saved_model"` (TensorFlow), `"c_api"`, `"openvino"`, `"litert"` (XNNPACK) or `"litert_no_delegate"`.
+        signature: as in the file.
+        difference: largest absolute difference of floats; for tokens and texts, the share that differs.
+        latency_ms: median of a few calls after the first; of answers for one row.
         size_bytes: of the whole export.
+        first: where tokens or texts part, and what stands there; empty if they do not.
     """
 
     format: str
@@ -34,6 +39,7 @@ class ParityRow:
     difference: float
     latency_ms: float
     size_bytes: int
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,12 @@ class ParityReport:
     Attributes:
         rows: one for each format and signature.
         tolerance: largest difference that counts as equal.
+        unreadable: format, signature and reason where a reader lacks an operation; these were not compared.
     """
 
     rows: list[ParityRow] = field(default_factory=list)
     tolerance: float = 1e-4
+    unreadable: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def max_difference(self) -> float:
@@ -56,8 +64,8 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every row is within the tolerance."""
-        return self.max_difference <= self.tolerance
+        """Whether something was compared, and every row is within the tolerance."""
+        return bool(self.rows) and self.max_difference <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -66,15 +74,18 @@ class ParityReport:
             "tolerance": self.tolerance,
             "passed": self.passed,
             "rows": [asdict(row) for row in self.rows],
+            "unreadable": [list(one) for one in self.unreadable],
         }
 
     def __str__(self) -> str:
-        lines = [f"{'format':20}{'signature':12}{'difference':>12}{'ms':>10}{'MB':>8}"]
+        lines = [f"{'format':20}{'signature':22}{'difference':>12}{'ms':>10}{'MB':>8}"]
         for row in self.rows:
             megabytes = row.size_bytes / 1e6
             lines.append(
-                f"{row.format:20}{row.signature:12}{row.difference:12.1e}{row.latency_ms:10.1f}{megabytes:8.2f}"
+                f"{row.format:20}{row.signature:22}{row.difference:12.1e}{row.latency_ms:10.1f}{megabytes:8.2f}"
+                + (f"  {row.first}" if row.first else "")
             )
+        lines += [f"{name:20}{signature:22}not read: {reason}" for name, signature, reason in self.unreadable]
         verdict = "passed" if self.passed else "FAILED"
         return "\n".join(
             [*lines, f"{verdict}: largest difference {self.max_difference:.1e}, tolerance {self.tolerance:.0e}"]
@@ -88,8 +99,13 @@ def parity_report(
     support: tuple[Any, Any] | None = None,
     inputs: Any = None,
     tolerance: float = 1e-4,
+    readers: Sequence[str] = ("saved_model",),
+    signatures: Sequence[str] | None = None,
 ) -> ParityReport:
-    """Compare what was exported with the learner in memory: state after `adapt`, tokens of `generate` with that state.
+    """Compare what was exported with the learner in memory: every signature, adapted and not.
+
+    `adapt` is compared with the learner's own method, the other signatures with the functions that were exported, run
+    on the learner's own variables; that those answer as `generate` and the loss do is shown in the tests.
 
     Args:
         learner: the learner that was exported.
@@ -98,66 +114,95 @@ def parity_report(
         support: `(x, y)` with the K that the LiteRT file was made for.
         inputs: model inputs to compare on; `None` takes the support's.
         tolerance: largest difference that counts as equal.
+        readers: how the SavedModel is read: `"saved_model"` (TensorFlow without Keras), `"c_api"` (a C program; needs a
+            C compiler), `"openvino"` (needs it installed; it cannot read texts).
+        signatures: of the SavedModel; `None` for all.
 
     Returns:
-        A report; `print` it, or read `passed`, `max_difference` and `rows`.
+        A report; `print` it, or read `passed`, `max_difference`, `rows` and `unreadable`.
 
     Raises:
-        ValueError: nothing to compare, or no support set.
+        ValueError: nothing to compare, no support set, an unknown reader or signature, or a file that has not the
+            signatures of this learner.
+        Unreadable: a reader's compiler or library is missing.
     """
     if saved_model is None and litert is None:
         raise ValueError("parity_report needs saved_model=… or litert=… (or both) to compare with Keras.")
     if support is None:
         raise ValueError("parity_report needs support=(x, y), a support set to adapt on.")
-    reference = _Reference(learner, support, inputs)
-    rows: list[ParityRow] = []
+    reference = Reference(learner, support, inputs)
+    report = ParityReport([], tolerance)
     if saved_model is not None:
-        rows += reference.compare("saved_model", *_saved_model_calls(saved_model, reference), _size(saved_model))
+        names = _known(reference.signatures if signatures is None else signatures, reference.signatures, "signature")
+        for reader in _known(readers, READERS, "reader"):
+            _compare_saved_model(report, reader, saved_model, reference, names)
     if litert is not None:
-        for name, delegates in (("litert", True), ("litert_no_delegate", False)):
-            runner = LiteRTRunner(litert, delegates=delegates)
-            answer = runner.generate if reference.answer_name == "generate" else runner.predict
-            one_by_one = lambda x, state, answer=answer: np.concatenate([answer(row[None], state) for row in x])  # noqa: E731
-            rows += reference.compare(name, runner.adapt, one_by_one, _size(litert))
-    return ParityReport(rows, tolerance)
+        report.rows.extend(_litert_rows(litert, reference))
+    return report
 
 
-class _Reference:
-    """Keras's answers, and the comparison of others with them."""
-
-    def __init__(self, learner: MetaLearner, support: tuple[Any, Any], inputs: Any) -> None:
-        exported = Exported(learner)
-        self.support = (np.asarray(support[0]), np.asarray(support[1]))
-        self.inputs = np.asarray(self.support[0][:2] if inputs is None else inputs)
-        self.answer_name = "generate" if exported.is_generator else "predict"
-        self.state = np.asarray(learner.adapt(self.support))
-        answer = tf.function(exported.generate if exported.is_generator else exported.predict, autograph=False)
-        self.answers = answer(tf.constant(self.inputs), tf.constant(self.state)).numpy()
-
-    def compare(self, name: str, adapt: Callable, answer: Callable, size: int) -> list[ParityRow]:
-        state, adapt_ms = _timed(lambda: adapt(*self.support))
-        # Keras's state goes to both, so that a difference in adapt is not counted twice.
-        answers, answer_ms = _timed(lambda: answer(self.inputs, self.state))
-        if self.answers.dtype.kind == "i":
-            difference = float(np.mean(self.answers != answers))
-        else:
-            difference = float(np.max(np.abs(self.answers - answers)))
-        return [
-            ParityRow(name, "adapt", float(np.max(np.abs(self.state - state))), adapt_ms, size),
-            ParityRow(name, self.answer_name, difference, answer_ms / len(self.inputs), size),
-        ]
+def _known(names: Sequence[str], there: Any, kind: str) -> Sequence[str]:
+    for name in names:
+        if name not in there:
+            raise ValueError(f"Unknown {kind} {name!r}. {closest(str(name), list(there))}")
+    return names
 
 
-def _saved_model_calls(path: str | os.PathLike, reference: _Reference) -> tuple[Callable, Callable]:
-    loaded = tf.saved_model.load(str(path))
-    adapt = loaded.signatures["adapt"]
-    generator = reference.answer_name == "generate"
-    call_adapt = lambda x, y: adapt(support_x=tf.constant(x), support_y=tf.constant(y))["state"].numpy()  # noqa: E731
-    if not generator:
-        predict = loaded.signatures["predict_adapted"]
-        return call_adapt, lambda x, state: predict(x=tf.constant(x), state=tf.constant(state))["output"].numpy()
-    generate = loaded.signatures["generate_adapted_ids"]
-    return call_adapt, lambda x, state: generate(source=tf.constant(x), state=tf.constant(state))["output"].numpy()
+def _compare_saved_model(
+    report: ParityReport, reader: str, path: str | os.PathLike, reference: Reference, names: Sequence[str]
+) -> None:
+    """Add a row, or why there is none, for each signature."""
+    reading = READERS[reader](path)
+    _check_signatures(path, set(reading.signatures), set(reference.signatures))
+    for name in names:
+        inputs = {key: _cast(value, reading.signatures[name][key]) for key, value in reference.inputs_of(name).items()}
+        try:
+            answer = reading.call(name, inputs, REPEATS)
+        except Unreadable as error:
+            report.unreadable.append((reader, name, str(error)))
+            continue
+        report.rows.append(_row(reference, reader, name, name, answer.outputs, answer.milliseconds, _size(path)))
+
+
+def _check_signatures(path: str | os.PathLike, there: set[str], expected: set[str]) -> None:
+    if there != expected:
+        lacking, more = (", ".join(sorted(names)) or "none" for names in (expected - there, there - expected))
+        raise ValueError(
+            f"{path} is not an export of this learner: it lacks the signatures {lacking}, and has besides {more}. Give "
+            "the directory that export_saved_model returned for it."
+        )
+
+
+def _cast(value: np.ndarray, info: Any) -> np.ndarray:
+    """In the type that the file takes: labels, for example, are int64 in NumPy and int32 there."""
+    kind = tf.as_dtype(info.dtype)
+    return value if kind == tf.string else value.astype(kind.as_numpy_dtype)
+
+
+def _litert_rows(path: str | os.PathLike, reference: Reference) -> Iterator[ParityRow]:
+    """`adapt` and the answer with Keras's state, so that a difference in adapt is not counted twice."""
+    kind, with_state = reference.adapted_answer
+    for name, delegates in (("litert", True), ("litert_no_delegate", False)):
+        runner = LiteRTRunner(path, delegates=delegates)
+        state, milliseconds = _timed(functools.partial(runner.adapt, *reference.support))
+        yield _row(reference, name, "adapt", "adapt", {"state": state}, milliseconds, _size(path))
+        answer = runner.generate if kind == "generate" else runner.predict
+        output, milliseconds = _timed(functools.partial(_one_by_one, answer, reference))
+        yield _row(reference, name, kind, with_state, {"output": output}, milliseconds, _size(path))
+
+
+def _one_by_one(answer: Callable[..., np.ndarray], reference: Reference) -> np.ndarray:
+    return np.concatenate([answer(row[None], reference.state) for row in reference.inputs])
+
+
+def _row(
+    reference: Reference, form: str, name: str, signature: str, outputs: Arrays, milliseconds: float, size: int
+) -> ParityRow:
+    expected = reference.outputs_of(signature)
+    pairs = [(expected[key], outputs[key]) for key in sorted(expected)]
+    rows = 1 if signature.startswith("adapt") else len(reference.inputs)
+    first = next((text for pair in pairs if (text := first_difference(*pair, reference.piece))), "")
+    return ParityRow(form, name, max(difference(*pair) for pair in pairs), milliseconds / rows, size, first)
 
 
 def _timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:

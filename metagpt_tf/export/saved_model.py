@@ -29,9 +29,8 @@ def export_saved_model(
     `generate_adapted_ids(source, state) -> output`, `sample_adapted`, `score_adapted`.
 
     Of any other model: `serving_default(x) -> output`, `adapt`, `score(x, y)` (of a bare model if it has a loss and
-    `target` is given), `predict_adapted(x,
-    state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also `classify(x) -> label, probabilities` and
-    `classify_adapted(x, state)`.
+    `target` is given), `predict_adapted(x, state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also
+    `classify(x) -> label, probabilities` and `classify_adapted(x, state)`.
 
     The server holds nothing between requests: the client keeps the state. A state says which model it is of
     (`state_mark`), and another model refuses it.
@@ -54,7 +53,7 @@ def export_saved_model(
         OSError: the path cannot be written; nothing half-written is left.
     """
     root = Path(path)
-    final = root / str(_version(root, version))
+    final = root / str(new_version(root, version))
     exported = Exported(model, storage)
     module = tf.Module()
     module.exported_variables = exported.variables()
@@ -78,7 +77,13 @@ def _save(module: tf.Module, aside: Path, signatures: dict[str, Any]) -> None:
         raise OSError(None, f"TensorFlow could not write the SavedModel: {error.message}") from error
 
 
-def _version(root: Path, version: int | None) -> int:
+def new_version(root: Path, version: int | None = None) -> int:
+    """The number of a version that is not there yet; by default one more than the highest.
+
+    Raises:
+        ValueError: not a positive number.
+        FileExistsError: the version exists.
+    """
     if version is None:
         taken = [int(p.name) for p in root.iterdir() if p.name.isdigit()] if root.is_dir() else []
         return max(taken, default=0) + 1

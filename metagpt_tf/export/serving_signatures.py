@@ -41,7 +41,7 @@ def _answers(exported: Exported, target: Any) -> Functions:
     functions = {"serving_default": traced(lambda x: {"output": exported.predict(x)}, x)}
     if exported.is_classifier:
         functions["classify"] = traced(exported.classify, x)
-    if exported.learner or exported.is_classifier or (target is not None and exported.has_loss):
+    if exported.learner or exported.is_classifier or (target is not None and exported.row_loss is not None):
         y = exported.target_spec(None, "y", target)
         functions["score"] = traced(lambda x, y: {"loss": exported.score(x, y)}, x, y)
     return functions

@@ -4,8 +4,7 @@
 construction.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -51,8 +50,7 @@ class Exported:
         self.is_generator = hasattr(self.model, "generate_ids")
         self.is_classifier = isinstance(self.model, MetaClassifier)
         self.stored = StoredWeights(self.model.variables, storage)
-        self._as_stored = as_stored or (lambda weight: as_read(weight, storage))
-        self._constant_places = self._rounded_away()
+        self._constant_places = self._rounded_away(as_stored or (lambda weight: as_read(weight, storage)))
 
     @property
     def layout(self) -> FastWeights:
@@ -61,17 +59,11 @@ class Exported:
             raise ValueError("Only a MetaLearner has a state. Wrap the model: MetaLearner(model, 'maml').")
         return self.learner.layout
 
-    @contextlib.contextmanager
-    def _finding_places(self, witness: tf.Tensor) -> Iterator[None]:
-        """Within, places of kept weights are found by the graph, where what is stored has the same zeros."""
-        with places_found_by_graph(witness, self._constant_places):
-            yield
-
-    def _rounded_away(self) -> frozenset[int]:
-        """Ids of the matrices of which a kept weight is stored as zero."""
+    def _rounded_away(self, as_stored: Callable[[np.ndarray], np.ndarray]) -> frozenset[int]:
+        """Ids of the matrices of which a kept weight is stored as zero: their places are held as constants."""
         variables = self.layout.variables if self.learner is not None and self.learner.keep_zeros else []
         weights = [(id(v), v.numpy()) for v in variables if is_prunable(v)]
-        return frozenset(i for i, w in weights if np.count_nonzero(self._as_stored(w)) != np.count_nonzero(w))
+        return frozenset(i for i, w in weights if np.count_nonzero(as_stored(w)) != np.count_nonzero(w))
 
     @cached_property
     def mark(self) -> int:
@@ -83,11 +75,11 @@ class Exported:
         learned = self.learner.algorithm.variables if self.learner else []
         return [*self.stored.variables(), *(v.value for v in learned)]
 
-    def with_state(self, state: tf.Tensor | None, function: Callable[[], Any]) -> Any:
-        """Run `function` with `state` in place of the scope's variables."""
+    def with_state(self, state: tf.Tensor | None, function: Callable[[], Any], witness: tf.Tensor) -> Any:
+        """Run `function` with `state` in place of the scope's variables; `witness` is an input of the graph."""
         given: dict[int, Any] = {}
         if state is not None:
-            with self.stored.scope():
+            with self.stored.scope(), places_found_by_graph(witness, self._constant_places):
                 given = {id(v): (v, weight) for v, weight in self.layout.mapping(state)}
         kept = [(v, weight) for v, weight in self.stored.mapping() if id(v) not in given]
         with keras.StatelessScope(state_mapping=[*kept, *given.values()]):
@@ -95,8 +87,7 @@ class Exported:
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Greedy ids `(B, T)` for `source (B, S)`."""
-        with self._finding_places(source):
-            return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length))
+        return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length), source)
 
     def generate_text(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Text `(B,)` for text `(B,)`."""
@@ -122,8 +113,7 @@ class Exported:
                 sampler=PerRequest(settings),
             )
 
-        with self._finding_places(source):
-            return model.tokenizer.decode_tensor(self.with_state(state, run))
+        return model.tokenizer.decode_tensor(self.with_state(state, run, source))
 
     def encoded(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids `(K, S)` and `(K, T)` of texts `(K,)` to read and to write."""
@@ -132,21 +122,17 @@ class Exported:
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
-        with self.stored.scope(), self._finding_places(x):
+        with self.stored.scope(), places_found_by_graph(x, self._constant_places):
             return self._learner().adapt_tensors(x, y, rolled=True)
 
     def predict(self, x: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The model's prediction for `x`."""
-        with self._finding_places(x):
-            return self.with_state(state, lambda: self.model(x, training=False))
+        return self.with_state(state, lambda: self.model(x, training=False), x)
 
     def score(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """The loss of each row `(B,)`, with or without a state."""
-        inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
-        with self._finding_places(x):
-            outputs = self.with_state(state, lambda: self.model(inputs, training=False))
-        one = lambda row: task_mean(self._loss(), row[0][None], row[1][None])  # noqa: E731
-        return tf.vectorized_map(one, (y, outputs))
+        one = lambda row: task_mean(self.row_loss, row[0][None], row[1][None])  # noqa: E731
+        return tf.vectorized_map(one, (y, self._outputs(x, y, state)))
 
     def classify(self, x: tf.Tensor, state: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The likeliest class `(B,)` int32 and the probabilities of all `(B, N)`."""
@@ -155,9 +141,12 @@ class Exported:
 
     def loss(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The learner's loss `()` on `(x, y)` with a task's state: how well it fits."""
+        return task_mean(self._learner().task_loss, y, self._outputs(x, y, state))
+
+    def _outputs(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor | None) -> Any:
+        """What the loss compares with the targets."""
         inputs = getattr(self.model, "training_inputs", lambda x, y: x)(x, y)
-        with self._finding_places(x):
-            return task_mean(self._learner().task_loss, y, self.with_state(state, lambda: self.model(inputs)))
+        return self.with_state(state, lambda: self.model(inputs, training=False), x)
 
     def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:
         """Spec of a model's single input with `rows` rows."""
@@ -183,16 +172,13 @@ class Exported:
             return tf.TensorSpec((rows, *target.shape), target.dtype, name=name)
         return tf.TensorSpec((rows, *self.model.outputs[0].shape[1:]), self.model.outputs[0].dtype, name=name)
 
-    @property
-    def has_loss(self) -> bool:
-        """Whether `score` can be asked for."""
-        return self.learner is not None or self._own_loss() is not None
-
-    def _own_loss(self) -> Any:
-        return getattr(self.model, "loss", None) or getattr(self.model, "default_loss", lambda: None)()
-
-    def _loss(self) -> Any:
-        return self.learner.task_loss if self.learner else scalar_loss(self._own_loss())
+    @cached_property
+    def row_loss(self) -> Any:
+        """The loss that `score` measures: the learner's, else the model's own; `None` where there is none."""
+        if self.learner is not None:
+            return self.learner.task_loss
+        own = getattr(self.model, "loss", None) or getattr(self.model, "default_loss", lambda: None)()
+        return None if own is None else scalar_loss(own)
 
     def _learner(self) -> MetaLearner:
         if self.learner is None:

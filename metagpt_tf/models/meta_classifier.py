@@ -230,8 +230,8 @@ class MetaClassifier(keras.Model):
         """Cross-entropy in nats, written so that its gradient runs in a LiteRT file."""
         return MaskedCrossentropy(pad_id=UNLABELLED, name="crossentropy")
 
-    def input_example_spec(self) -> Any:
-        """A `keras.KerasTensor`-like spec (shape, dtype) of one input without its batch axis."""
+    def input_example_spec(self) -> keras.KerasTensor:
+        """Shape and type of one input, without its batch axis."""
         if self.vocabulary_size:
             return keras.KerasTensor((self.max_length,), dtype="int32")
         return keras.KerasTensor(self.image_shape, dtype="float32")

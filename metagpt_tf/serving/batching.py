@@ -23,8 +23,8 @@ class _Waiting(NamedTuple):
 class Batcher:
     """Joins inputs along their first axis, calls once, and hands everybody their rows.
 
-    A request waits for others until there are `max_rows`, or for `wait_seconds`; while a call runs, the next batch
-    gathers. What is joined has the same key.
+    While a call runs, the next batch gathers. After a call that had company a request waits for others until there are
+    `max_rows`, or for `wait_seconds`; after a lonely one it is answered at once. What is joined has the same key.
 
     Args:
         max_rows: most rows of a call.
@@ -35,7 +35,7 @@ class Batcher:
         self.max_rows, self.wait_seconds = max_rows, wait_seconds
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._kept: _Waiting | None = None
-        self._closed = False
+        self._closed, self._company = False, False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -59,13 +59,14 @@ class Batcher:
             self._kept = None
             if first is None:
                 return
-            ended = self._answer(self._gathered(first))
-            if ended:
+            batch = self._gathered(first)
+            self._company = len(batch) > 1
+            if self._answer(batch):
                 return
 
     def _gathered(self, first: _Waiting) -> list[_Waiting | None]:
         batch: list[_Waiting | None] = [first]
-        rows, end = first.rows, time.monotonic() + self.wait_seconds
+        rows, end = first.rows, time.monotonic() + (self.wait_seconds if self._company else 0.0)
         while rows < self.max_rows:
             try:
                 following = self._queue.get(timeout=max(0.0, end - time.monotonic()))

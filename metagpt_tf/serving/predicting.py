@@ -1,6 +1,7 @@
 """One request: which signature, are its inputs what the signature takes, and its answer; the same for REST and gRPC."""
 
 import concurrent.futures
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from metagpt_tf.serving.batching import Arrays, Batcher
 from metagpt_tf.serving.versions import Loaded, ModelVersions
 from metagpt_tf.suggestions import closest
 
+CHECK = re.compile(r"assertion failed: \[([^\[\]]+)\]\s*$", re.MULTILINE)  # of a tf.debugging.Assert with one text
 # Of an input's kind, the kinds that may be given for it.
 KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 INVALID, NOT_FOUND, TOO_LATE, INTERNAL = "INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED", "INTERNAL"
@@ -101,9 +103,15 @@ class Predictor:
             future.cancel()
             raise RequestError(TOO_LATE, f"No answer within {self.timeout} s.") from error
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            raise RequestError(INVALID, getattr(error, "message", str(error))) from error
+            raise RequestError(INVALID, _reason(getattr(error, "message", str(error)))) from error
         except tf.errors.OpError as error:
             raise RequestError(INTERNAL, error.message) from error
+
+
+def _reason(message: str) -> str:
+    """What a check in the model says, without the graph's words round it; of other errors everything."""
+    found = CHECK.search(message)
+    return found.group(1) if found else message
 
 
 def _checked(signature: str, inputs: Mapping[str, Any], specs: Mapping[str, tf.TensorSpec]) -> Arrays:

@@ -1,7 +1,7 @@
 """Few-shot problems: `Episode`, `TaskDistribution` and its families."""
 
 from metagpt_tf.tasks.arrays import ArrayTasks
-from metagpt_tf.tasks.continuation import text_chunks
+from metagpt_tf.tasks.continuation import text_chunks, token_chunks
 from metagpt_tf.tasks.distribution import TaskDistribution, pooled_examples
 from metagpt_tf.tasks.episode import Episode, check_episode
 from metagpt_tf.tasks.few_shot import FewShotClasses, FewShotImages
@@ -45,6 +45,7 @@ __all__ = [
     "pooled_examples",
     "text_chunks",
     "to_pairs",
+    "token_chunks",
     "translation_pairs",
     "triple_pairs",
 ]

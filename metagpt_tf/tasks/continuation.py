@@ -1,10 +1,14 @@
 """Generation tasks from running text: the beginning of a chunk is read, its end is written."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 from metagpt_tf.tasks.arrays import OnSmall
+from metagpt_tf.tokenizers import Tokenizer
+from metagpt_tf.tokenizers.words import split_words
 
 LONGEST_CHARACTER = 4  # bytes of a character in UTF-8
+TOKENS_BACK = 8  # how far from its limit a part may end to end with a word, at most
 
 Texts = Mapping[str, Mapping[str, Sequence[str]]]
 Pairs = dict[str, dict[str, list[tuple[str, str]]]]
@@ -52,6 +56,59 @@ def text_chunks(
     for name, value in (("source_bytes", source_bytes), ("target_bytes", target_bytes)):
         if value < LONGEST_CHARACTER:
             raise ValueError(f"{name} must be at least {LONGEST_CHARACTER}, room for one character, received {value}.")
+    sizes = f"{source_bytes} + {target_bytes} bytes"
+    return _of_every_task(texts, join, on_small, sizes, lambda text: _cut(text, source_bytes, target_bytes))
+
+
+def token_chunks(
+    texts: Texts,
+    tokenizer: Tokenizer,
+    source_tokens: int = 64,
+    target_tokens: int = 64,
+    join: str | None = "\n",
+    on_small: OnSmall = "error",
+) -> Pairs:
+    """Cut the running text of each task into pairs measured in tokens, between words where there is one.
+
+    As `text_chunks`, for tokenizers whose tokens are of several bytes: parts of `source_tokens` and `target_tokens`
+    tokens fill a model's lengths whatever the language. A part ends before the last word that begins in its last tokens
+    (a quarter of them, at most eight), else on the border of a character. Read by itself it has no more tokens than
+    that, and the same ones, but where a cut fell inside of what the tokenizer takes for one word.
+
+    Args:
+        texts: split -> task -> its texts, in order.
+        tokenizer: that of the model.
+        source_tokens: most tokens of a prefix, without EOS; at least 4.
+        target_tokens: most tokens of a continuation, without EOS; at least 4.
+        join: what stands between two texts of a task, which are cut as one; None to cut each text by itself.
+        on_small: what happens to a task without a whole chunk: `"error"`, or `"drop"` it.
+
+    Returns:
+        Split -> task -> `[(prefix, continuation), …]`.
+
+    Raises:
+        ValueError: a size below 4, or a task without a whole chunk.
+        TypeError: an example is not a text; pairs need no cutting.
+
+    Example:
+
+    >>> from metagpt_tf.tokenizers import ByteTokenizer
+    >>> texts = {"meta_train": {"count": ["one two three four"]}}
+    >>> token_chunks(texts, ByteTokenizer(), source_tokens=8, target_tokens=8)["meta_train"]["count"]
+    [('one two', ' three')]
+    """
+    for name, value in (("source_tokens", source_tokens), ("target_tokens", target_tokens)):
+        if value < LONGEST_CHARACTER:
+            raise ValueError(f"{name} must be at least {LONGEST_CHARACTER}, room for one character, received {value}.")
+    sizes = f"{source_tokens} + {target_tokens} tokens"
+    return _of_every_task(
+        texts, join, on_small, sizes, lambda text: _cut_tokens(text, tokenizer, source_tokens, target_tokens)
+    )
+
+
+def _of_every_task(
+    texts: Texts, join: str | None, on_small: OnSmall, sizes: str, cut: Callable[[bytes], Sequence[tuple[str, str]]]
+) -> Pairs:
     if on_small not in ("error", "drop"):
         raise ValueError(f"on_small must be 'error' or 'drop', received {on_small!r}.")
     chunks: Pairs = {}
@@ -59,11 +116,11 @@ def text_chunks(
         chunks[split] = {}
         for task, examples in tasks.items():
             running = _running(task, examples, join)
-            found = [pair for text in running for pair in _cut(text, source_bytes, target_bytes)]
+            found = [pair for text in running for pair in cut(text)]
             if not found and on_small == "error":
                 raise ValueError(
                     f"Task {task!r} of {split!r} has texts of {[len(text) for text in running][:5]} bytes, and a chunk "
-                    f"needs {source_bytes} + {target_bytes}. Lower the sizes, or pass on_small='drop'."
+                    f"needs {sizes}. Lower the sizes, or pass on_small='drop'."
                 )
             if found:
                 chunks[split][task] = found
@@ -89,6 +146,46 @@ def _cut(text: bytes, source_bytes: int, target_bytes: int) -> list[tuple[str, s
         pairs.append((text[start:middle].decode("utf-8"), text[middle:end].decode("utf-8")))
         start = end
     return pairs
+
+
+def _cut_tokens(text: bytes, tokenizer: Tokenizer, source_tokens: int, target_tokens: int) -> list[tuple[str, str]]:
+    borders = _borders(text, tokenizer)
+    parts, start = [], 0
+    for size in itertools.cycle((source_tokens, target_tokens)):
+        if start + size >= len(borders):
+            break
+        end = _last_good(borders, start, start + size)
+        while len(tokenizer.encode(text[borders[start][0] : borders[end][0]])) > size:  # a word that is split otherwise
+            end = _last_good(borders, start, end - 1)
+        parts.append(text[borders[start][0] : borders[end][0]].decode("utf-8"))
+        start = end
+    return list(zip(parts[::2], parts[1::2], strict=False))
+
+
+def _borders(text: bytes, tokenizer: Tokenizer) -> list[tuple[int, bool, bool]]:
+    """Place of each border between tokens, both ends of the text included, and whether a character, a word begins."""
+    pieces, words = tokenizer.pieces, set(itertools.accumulate(map(len, split_words(text)), initial=0))
+    places = itertools.accumulate((len(pieces[i]) for i in tokenizer.encode(text)), initial=0)
+    characters = ((place, _border(text, place) == place) for place in places)
+    return [(place, begins, begins and place in words) for place, begins in characters]
+
+
+def _last_good(borders: Sequence[tuple[int, bool, bool]], start: int, limit: int) -> int:
+    """The last border up to `limit` where a word begins, if one is near, or a character."""
+    near = range(limit, max(limit - tokens_back(limit - start), start + 1) - 1, -1)
+    for place, places in ((2, near), (1, range(limit, start, -1))):
+        found = next((index for index in places if borders[index][place]), None)
+        if found is not None:
+            return found
+    raise ValueError(
+        f"No character ends within {limit - start} tokens: this tokenizer's tokens are of parts of several. Raise the "
+        "sizes, or cut by bytes with text_chunks()."
+    )
+
+
+def tokens_back(size: int) -> int:
+    """How far from a limit of `size` tokens a part may end to end with a word."""
+    return min(TOKENS_BACK, size // 4)
 
 
 def _border(text: bytes, place: int) -> int:

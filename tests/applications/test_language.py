@@ -75,3 +75,35 @@ def test_bad_input() -> None:
         preprocess_data(data, task="triples", stop_words="english")
     with pytest.raises(ValueError, match="Unknown bundled texts 'language'"):
         load_data(which="language")
+
+
+def test_bpe_fills_the_lengths_with_whole_words_and_keeps_blanks() -> None:
+    text = " ".join(f"the  cat sat on\ttable {n} and the dog lay under it" for n in range(200))
+    names = {"meta_train": "ab", "meta_validation": "c", "meta_test": "d"}
+    data = {split: {name: [text + name] for name in tasks} for split, tasks in names.items()}
+    sizes = {"source_length": 24, "target_length": 40}
+    tasks = preprocess_data(data, tokenizer="bpe", vocabulary_size=300, **sizes)["tasks"]
+    for part, size in zip(tasks.episode("a", 8, 8)[:2], sizes.values(), strict=True):
+        tokens = (part.numpy() != tasks.tokenizer.pad_id).sum(axis=1)
+        assert tokens.min() > size - 10 and tokens.max() <= size
+    source, target = (tasks.tokenizer.decode(part.numpy()[0]) for part in tasks.episode("a", 8, 8)[:2])
+    assert target.startswith(" ") and "  " not in source + target and "\t" not in source + target
+
+
+def test_running_text_has_to_be_a_list_of_texts() -> None:
+    with pytest.raises(TypeError, match="takes a list of texts"):
+        preprocess_data({"meta_train": {"a": "one long text"}, "meta_validation": {}, "meta_test": {}})
+    with pytest.raises(TypeError, match="Pairs go to"):
+        preprocess_data({"meta_train": {"a": [("x", "y")]}, "meta_validation": {}, "meta_test": {}})
+
+
+def test_an_answer_that_ends_early_is_not_written_on(learner: MetaLearner, monkeypatch: Any) -> None:
+    window = learner.model.target_length
+    calls: list[str] = []
+
+    def short(text: str, **options: Any) -> str:
+        calls.append(text)
+        return "x" * (window - 6)
+
+    monkeypatch.setattr(learner.model, "generate", short)
+    assert generate_text(learner, "a") == "x" * (window - 6) and len(calls) == 1

@@ -9,8 +9,11 @@ import pytest
 
 from metagpt_tf.applications import pretraining
 from metagpt_tf.applications.pretraining import pretrain, trained_in_parts
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
+from metagpt_tf.tokenizers import BPETokenizer
 
 from .recipes import TOY
 
@@ -40,6 +43,26 @@ def test_three_trainings_from_one_start_are_judged_and_kept(tasks: TextTasks, tm
     again = pretrain(TOY, tasks, tmp_path)
     assert again["seconds"] == figures["seconds"]
     assert again["after"] == pytest.approx(figures["after"], rel=1e-5)
+
+
+def test_bits_per_byte_are_those_of_each_tasks_own_text() -> None:
+    tokenizer = BPETokenizer([[100, 101]])  # a + b: one task has tokens of two bytes, the other of one
+    texts = {"meta_test": {name: [(text, text)] * 4 for name, text in (("short", "cccc"), ("long", "abababab"))}}
+    tasks = TextTasks.from_pairs(texts, tokenizer, 8, 8)
+    learner = MetaLearner(MetaGPT(tokenizer, 8, 8, dim=8, num_heads=2, num_layers=1), "maml")
+    episodes = tasks.split("meta_test").every_task(2, 2, 2)
+    found = pretraining.bits_per_byte(learner, episodes, np.full((2, 1), np.log(2.0)))
+    np.testing.assert_allclose(sorted(found[:, 0]), [5 / 9, 5 / 5])  # four tokens and an end, of nine and five bytes
+
+
+def test_a_tokenizer_of_the_tasks_is_the_models(tmp_path: Path) -> None:
+    tokenizer = BPETokenizer([[100, 101]])
+    rows = {name: [(f"ab{name}", f"{i}ab") for i in range(6)] for name in "abcd"}
+    splits = {"meta_train": "ab", "meta_validation": "c", "meta_test": "d"}
+    tasks = TextTasks.from_pairs({s: {n: rows[n] for n in names} for s, names in splits.items()}, tokenizer, 8, 8)
+    pretrain(dataclasses.replace(TOY, warm_steps=1, meta_steps=1, parts=1), tasks, tmp_path)
+    learner: Any = load_learner(tmp_path / "learner.keras")
+    assert learner.model.tokenizer.get_config() == tokenizer.get_config()
 
 
 def test_equal_cost_counts_inner_steps_and_the_query() -> None:

@@ -111,8 +111,9 @@ def test_mixed_precision(policy: str, ids, writer):
     assert model.compute_dtype == policy.removeprefix("mixed_") and logits.dtype == tf.float32
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
     exact = np.asarray(writer(writer.training_inputs(*ids)))
-    agreement = (np.asarray(logits).argmax(-1) == exact.argmax(-1)).mean()
-    assert agreement > 0.7  # untrained logits lie close together; how a processor rounds bfloat16 decides some
+    # By values: the greatest of untrained logits lie so close together that rounding decides between them.
+    error = np.linalg.norm(np.asarray(logits) - exact) / np.linalg.norm(exact)
+    assert error < 0.03
     assert MetaGPT.from_config(model.get_config()).dtype_policy.name == policy
     assert isinstance(model.generate("abc", max_length=3), str)
 

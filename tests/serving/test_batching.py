@@ -81,3 +81,13 @@ def test_closing_answers_what_waits():
     assert future.result(0)["y"][0, 0] == 3
     with pytest.raises(RuntimeError, match="stopping"):
         made.submit("k", lambda inputs: {"y": inputs["x"]}, row(3))
+
+
+def test_a_lonely_request_is_answered_at_once():
+    batcher = Batcher(max_rows=4, wait_seconds=5.0)
+    call = lambda inputs: {"y": inputs["x"]}  # noqa: E731
+    start = time.monotonic()
+    for _ in range(3):
+        batcher.submit("k", call, row(1)).result(5)
+    assert time.monotonic() - start < 2.0
+    batcher.close()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from metagpt_tf.datasets import load_authors, load_languages
-from metagpt_tf.tasks import TextTasks, check_episode, text_chunks
+from metagpt_tf.tasks import TextTasks, check_episode, text_chunks, token_chunks
+from metagpt_tf.tasks.continuation import TOKENS_BACK
+from metagpt_tf.tokenizers import BPETokenizer
 
 
 def one(texts: list[str], **arguments: object) -> list[tuple[str, str]]:
@@ -89,3 +91,43 @@ def test_every_language_gives_chunks_enough() -> None:
     chunks = text_chunks(load_languages(), source_bytes=64, target_bytes=64)
     sizes = [len(pairs) for tasks in chunks.values() for pairs in tasks.values()]
     assert len(sizes) == 437 and min(sizes) >= 32
+
+
+class TestTokenChunks:
+    tokenizer = BPETokenizer.train(["the cat sat on the mat and the dog lay under the table " * 20], 280)
+
+    def cut(self, text: str, source: int = 16, target: int = 24, **options: object) -> list[tuple[str, str]]:
+        return token_chunks({"meta_train": {"task": [text]}}, self.tokenizer, source, target, **options)["meta_train"][
+            "task"
+        ]
+
+    def test_parts_follow_one_another_fill_the_lengths_and_end_with_words(self) -> None:
+        text = " ".join(f"the cat sat on table {n} under the dog" for n in range(60))
+        chunks = self.cut(text)
+        assert text.startswith("".join(map("".join, chunks)))
+        for prefix, continuation in chunks:
+            for part, size in ((prefix, 16), (continuation, 24)):
+                assert size - TOKENS_BACK <= len(self.tokenizer.encode(part)) <= size
+        assert all(part.startswith(" ") for chunk in chunks[1:] for part in chunk)
+
+    def test_text_without_blanks_is_cut_between_characters(self) -> None:
+        text = "漢字仮名交じり文" * 60 + "é😀" * 100
+        chunks = self.cut(text)
+        assert text.startswith("".join(map("".join, chunks)))
+        assert min(len(part.encode()) for chunk in chunks for part in chunk) >= 16 - TOKENS_BACK
+        for size in (63, 79):  # words of 48 bytes begin elsewhere when a part is read by itself
+            assert all(len(self.tokenizer.encode(part)) <= size for pair in self.cut(text, size, size) for part in pair)
+
+    def test_tokens_that_join_parts_of_characters(self) -> None:
+        joins = BPETokenizer([[0x82 + 3, 0xE3 + 3]])  # the tail of one character and the head of the next
+        texts = {"meta_train": {"task": ["あ" * 200]}}
+        with pytest.raises(ValueError, match="No character ends within 12 tokens"):
+            token_chunks(texts, joins, 12, 12)
+
+    def test_small_tasks_and_sizes(self) -> None:
+        with pytest.raises(ValueError, match=r"needs 16 \+ 24 tokens"):
+            self.cut("the cat")
+        with pytest.raises(ValueError, match="source_tokens must be at least 4"):
+            self.cut("the cat", source=3)
+        assert all(part for chunk in self.cut("the cat sat on the mat " * 9, source=4, target=5) for part in chunk)
+        assert token_chunks({"meta_train": {"task": ["a"]}}, self.tokenizer, on_small="drop") == {"meta_train": {}}
