@@ -16,19 +16,19 @@ import numpy as np
 
 from metagpt_tf.files import written_aside
 
-# Where presets that come with the package lie; there is none yet.
+# Where presets that come with the package lie.
 PRETRAINED = Path(__file__).parent / "models" / "presets"
 SUMS, CARD = "SHA256SUMS", "card.json"
 
 
-def pretrained_names() -> list[str]:
-    """Names of the presets that come with the package, in alphabetical order."""
-    return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{SUMS}"))
+def pretrained_names(part: str = "model") -> list[str]:
+    """Names of the presets that come with the package and have that part, in alphabetical order."""
+    return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{part}.npz"))
 
 
 def find_preset(name: str | os.PathLike) -> Path | None:
     """The directory of a pretrained name, or of the user's own preset; `None` if it is neither."""
-    if isinstance(name, str) and name in pretrained_names():
+    if isinstance(name, str) and (PRETRAINED / name / SUMS).is_file() and Path(name).name == name:
         return PRETRAINED / name
     path = Path(name)
     return path if (path / SUMS).is_file() else None

@@ -21,8 +21,10 @@ def load(settings: dict[str, Any]) -> tuple[tf.data.Dataset, MetaLearner]:
     lengths = {"source_length": settings["length"], "target_length": settings["length"]}
     shape = {"meta_batch_size": settings["tasks"], "k_shot": settings["support"], "n_query": settings["query"]}
     if settings["application"] == "language":
-        data = language.preprocess_data(language.load_data(), **lengths, **shape, seed=settings["seed"])
-        return data["train"], language.define_meta_gpt_model(settings["size"], **lengths)
+        data = language.preprocess_data(
+            language.load_data(), tokenizer="bytes", **lengths, **shape, seed=settings["seed"]
+        )
+        return data["train"], language.define_meta_gpt_model(settings["size"], tokenizer="bytes", **lengths)
     data = code.preprocess_code_data(code.load_code_data(), **lengths, **shape, seed=settings["seed"])
     return data["train"], code.define_meta_gpt_code_model(settings["size"], **lengths)
 

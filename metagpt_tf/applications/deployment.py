@@ -14,6 +14,7 @@ from metagpt_tf.export.saved_model import new_version
 from metagpt_tf.export.serving_kit import serving_kit
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
 
 TARGETS = ("serving",)
@@ -45,6 +46,7 @@ def deploy_model(
     support: tuple[Any, Any] | None = None,
     storage: str = "float32",
     target_spec: tf.TensorSpec | None = None,
+    autoencoder: ImageAutoencoder | None = None,
 ) -> Deployed:
     """Write a model as it is to be served, with everything that a server and a client need beside it.
 
@@ -61,6 +63,7 @@ def deploy_model(
         support: `(x, y)` to adapt on: every signature of the file is compared with the learner before this returns.
         storage: of the weights, see `export_saved_model`.
         target_spec: of one training target, see `export_saved_model`.
+        autoencoder: of a model that draws.
 
     Returns:
         Where everything is.
@@ -84,8 +87,8 @@ def deploy_model(
     models.mkdir(parents=True, exist_ok=True)
     # Elsewhere first: a running server takes up a version as soon as it lies in its place.
     with tempfile.TemporaryDirectory(prefix=".unchecked-", dir=root) as unchecked:
-        made = export_saved_model(model, unchecked, number, target_spec, storage)
-        report = None if support is None else _compared(model, made, support)
+        made = export_saved_model(model, unchecked, number, target_spec, storage, autoencoder)
+        report = None if support is None else _compared(model, made, support, autoencoder)
         saved_model = models / made.name
         os.replace(made, saved_model)
     calls = first_calls(saved_model, name)
@@ -106,8 +109,10 @@ def _check_request(model: Any, target: str, support: Any, storage: str) -> None:
         )
 
 
-def _compared(model: MetaLearner, made: Path, support: tuple[Any, Any]) -> ParityReport:
-    report = parity_report(model, made, support=support)
+def _compared(
+    model: MetaLearner, made: Path, support: tuple[Any, Any], autoencoder: ImageAutoencoder | None
+) -> ParityReport:
+    report = parity_report(model, made, support=support, autoencoder=autoencoder)
     if not report.passed:
         raise ValueError(f"The SavedModel does not answer as the learner does, and is not deployed:\n{report}")
     return report

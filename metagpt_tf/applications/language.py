@@ -4,6 +4,7 @@ A task is an author, a language, a relation, a set of labels: what the support s
 to read and a text to write (`text_kinds.py`), so one model and one learner serve all of them.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,11 +13,14 @@ import tensorflow as tf
 
 from metagpt_tf.applications.before_after import answers_before_and_after, loss_figures
 from metagpt_tf.applications.episodes import define_learner, text_episodes, trained_tokenizer
-from metagpt_tf.applications.text_kinds import Pairs, cut_by_tokens, kind_of
+from metagpt_tf.applications.text_kinds import Pairs, cut_to_fit, kind_of
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
+from metagpt_tf.presets import PRETRAINED, Preset, find_preset
 from metagpt_tf.tasks.continuation import tokens_back
 from metagpt_tf.tokenizers import ByteTokenizer, clean_text, remove_stop_words
+
+DEFAULT = "text_nano"  # whose tokenizer and lengths all verbs take when none are given, so that they fit together
 
 # A window ends with an end mark, and training cuts it on the border of a character: up to four bytes short is full.
 NEARLY_FULL = 4
@@ -54,9 +58,9 @@ def load_data(
 def preprocess_data(
     data: Mapping[str, Mapping[str, Any]],
     task: str = "generation",
-    tokenizer: Any = "bytes",
-    source_length: int = 64,
-    target_length: int = 64,
+    tokenizer: Any = None,
+    source_length: int | None = None,
+    target_length: int | None = None,
     clean: bool | Mapping[str, Any] = True,
     stop_words: str | Iterable[str] | None = None,
     vocabulary_size: int = 1024,
@@ -72,11 +76,12 @@ def preprocess_data(
     Args:
         data: what `load_data` returned.
         task: as in `load_data`.
-        tokenizer: name or object; `"bpe"` is trained on the training tasks (`pip install metagpt_tf[bpe]`).
-        source_length, target_length: tokens kept of what is read and of what is written, the end mark included.
+        tokenizer: name or object; `"bpe"` is trained on the training tasks (`pip install metagpt_tf[bpe]`), `None` is
+            that of `text_nano`.
+        source_length, target_length: tokens kept of what is read and of what is written, the end mark included; `None`
+            for those of `text_nano`. Running text fills them.
         clean: whether to clean texts, or options of `tokenizers.clean_text` (`{"lower": True}`).
-        stop_words: what to leave out of texts to classify: a language of the stop-words package, or words; `None` for
-            nothing.
+        stop_words: what to leave out of texts to classify: a language of the stop-words package, words, or `None`.
         vocabulary_size: of a BPE tokenizer that is trained here.
         meta_batch_size, k_shot, n_query: shape of an episode dataset.
         num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
@@ -84,42 +89,41 @@ def preprocess_data(
         **options: of the converter, e.g. `mode="from_text"` for triples or `permutation=1` for classification.
 
     Returns:
-        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks` they
-        come from, with their `tokenizer`.
+        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks`.
 
     Raises:
-        ValueError: an unknown task or tokenizer, stop words where the words are to be written, or too few examples: a
-            task needs K + Q, smaller ones are left out.
+        ValueError: an unknown task or tokenizer, stop words in what is to be written, or a split without a task of
+            K + Q examples.
 
     Example:
 
-    >>> data = preprocess_data(load_data(task="triples"), task="triples", num_batches={"train": 1})
+    >>> data = preprocess_data(load_data(task="triples"), "triples", source_length=32, num_batches={"train": 1})
     >>> next(iter(data["train"])).support_x.shape
-    TensorShape([4, 8, 64])
+    TensorShape([4, 8, 32])
     """
     kind = kind_of(task)
+    source_length, target_length = _lengths(source_length, target_length)
     if stop_words is not None and not kind.stop_words:
         raise ValueError(f"stop_words would be missing from what {task!r} is to write: use it with 'classification'.")
     change = _cleaner(clean)
-    if kind.running:  # clean before it is cut: the blank at a cut stays
-        data = _each(data, change)
+    data = _each(data, change) if kind.running else data  # before it is cut: the blank at a cut stays
     pairs = kind.pair(data, source_length - 1, target_length - 1, **options)
     if not kind.running:
         pairs = _mapped(pairs, _without_stop_words(change, stop_words), change)
-    tokenizer = trained_tokenizer(tokenizer, pairs, vocabulary_size)
-    if kind.running and not isinstance(tokenizer, ByteTokenizer):
-        pairs = cut_by_tokens(data, tokenizer, source_length - 1, target_length - 1, **options)
-    shape = (meta_batch_size, k_shot, n_query)
+    tokenizer = trained_tokenizer(_tokenizer(tokenizer), pairs, vocabulary_size)
+    if kind.running:
+        pairs = cut_to_fit(data, tokenizer, source_length - 1, target_length - 1, **options)
+    shape = meta_batch_size, k_shot, n_query
     return text_episodes(pairs, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 
 def define_meta_gpt_model(
-    preset: str | os.PathLike = "text_nano",
+    preset: str | os.PathLike = DEFAULT,
     algorithm: Any = None,
     optimizer: Any = None,
     tokenizer: Any = None,
-    source_length: int = 64,
-    target_length: int = 64,
+    source_length: int | None = None,
+    target_length: int | None = None,
     word_vectors: Any = None,
     **overrides: Any,
 ) -> MetaLearner:
@@ -132,8 +136,8 @@ def define_meta_gpt_model(
             adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
         tokenizer: the one of `preprocess_data(...)["tasks"].tokenizer`; by default the preset's own, for a new model
-            bytes.
-        source_length, target_length: as in `preprocess_data`.
+            that of `text_nano`.
+        source_length, target_length: as in `preprocess_data`; by default the preset's own.
         word_vectors: word to vector (`models.load_word_vectors`), where the embedding of a new model begins.
         **overrides: other arguments of `MetaGPT`.
 
@@ -141,7 +145,11 @@ def define_meta_gpt_model(
         ValueError: unknown preset or algorithm (the closest name is suggested), or sizes, a tokenizer or word vectors
             that a trained model cannot take.
     """
-    lengths = {"source_length": source_length, "target_length": target_length}
+    if find_preset(preset) is None:  # new: as `preprocess_data` makes its episodes
+        source_length, target_length = _lengths(source_length, target_length)
+        tokenizer = _tokenizer(tokenizer)
+    given = {"source_length": source_length, "target_length": target_length}
+    lengths = {name: length for name, length in given.items() if length is not None}
     return define_learner(preset, algorithm, optimizer, tokenizer, word_vectors, **lengths, **overrides)
 
 
@@ -222,6 +230,21 @@ def generate_text(
             break
         text = _end_of(generator, prompt + written)
     return written
+
+
+@functools.cache
+def _default_model() -> dict[str, Any]:
+    return Preset(PRETRAINED / DEFAULT).description("model")["config"]
+
+
+def _lengths(source_length: int | None, target_length: int | None) -> tuple[int, int]:
+    given = {"source_length": source_length, "target_length": target_length}
+    source, target = (_default_model()[name] if length is None else length for name, length in given.items())
+    return source, target
+
+
+def _tokenizer(tokenizer: Any) -> Any:
+    return _default_model()["tokenizer"] if tokenizer is None else tokenizer
 
 
 def _short_of_full(generator: Any) -> int:

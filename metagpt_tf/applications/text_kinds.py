@@ -9,7 +9,7 @@ from metagpt_tf.applications import text_metrics, translation_metrics
 from metagpt_tf.registry import closest
 from metagpt_tf.tasks import text_chunks, token_chunks
 from metagpt_tf.tasks.text_to_text import entities_from_text, to_pairs
-from metagpt_tf.tokenizers import Tokenizer
+from metagpt_tf.tokenizers import ByteTokenizer, Tokenizer
 
 Loaded = Mapping[str, Mapping[str, Any]]
 Pairs = dict[str, dict[str, list[tuple[str, str]]]]
@@ -25,7 +25,7 @@ class TextKind:
         pair: records, bytes of a source and of a target, and options to split -> task -> (source, target).
         scores: name to a function of answers and targets.
         stop_words: whether leaving out stop words makes sense.
-        running: whether records are running text, which is cut: by `cut_by_tokens` where tokens are not bytes.
+        running: whether records are running text, which is cut to fit a model (`cut_to_fit`).
     """
 
     load: Callable[..., Loaded]
@@ -64,10 +64,10 @@ def _chunks(loaded: Loaded, source_bytes: int, target_bytes: int, **options: Any
     return text_chunks(loaded, source_bytes, target_bytes, on_small="drop", **options)
 
 
-def cut_by_tokens(
-    loaded: Loaded, tokenizer: Tokenizer, source_tokens: int, target_tokens: int, **options: Any
-) -> Pairs:
-    """Running texts as pairs that fill a model's lengths, options as those of `TextKind.pair`."""
+def cut_to_fit(loaded: Loaded, tokenizer: Tokenizer, source_tokens: int, target_tokens: int, **options: Any) -> Pairs:
+    """Running texts as pairs that fill a model's lengths, between words where tokens are longer than a byte."""
+    if isinstance(tokenizer, ByteTokenizer):
+        return text_chunks(loaded, source_tokens, target_tokens, on_small="drop", **options)
     return token_chunks(loaded, tokenizer, source_tokens, target_tokens, on_small="drop", **options)
 
 

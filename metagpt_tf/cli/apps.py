@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metagpt_tf.applications import code, language
+from metagpt_tf.applications.text_kinds import cut_to_fit
 from metagpt_tf.datasets import functions_at, load_texts
 from metagpt_tf.meta import MetaLearner
-from metagpt_tf.tasks import text_chunks
 from metagpt_tf.tasks.code_tasks import code_problems
 
 Pair = tuple[str, str]
@@ -25,7 +25,7 @@ class App:
         preprocess: `(data, task=…, …)` to datasets of episodes.
         define: a compiled learner.
         evaluate: `(learner, episodes, task, prompts)` to figures.
-        examples: `(path, task, source_bytes, target_bytes)` to pairs for a support set.
+        examples: `(path, task, model)` to pairs for a support set.
     """
 
     task: str
@@ -33,15 +33,16 @@ class App:
     preprocess: Callable[..., dict[str, Any]]
     define: Callable[..., MetaLearner]
     evaluate: Callable[[MetaLearner, Any, str, int], dict[str, float]]
-    examples: Callable[[str, str, int, int], list[Pair]]
+    examples: Callable[[str, str, Any], list[Pair]]
 
 
-def _functions(path: str, task: str, source_bytes: int, target_bytes: int) -> list[Pair]:
+def _functions(path: str, task: str, model: Any) -> list[Pair]:
     found = {ONLY: {"support": functions_at(path)}}
-    return code_problems(found, task, source_bytes=source_bytes, target_bytes=target_bytes)[ONLY]["support"]
+    sizes = {"source_bytes": model.source_length - 1, "target_bytes": model.target_length - 1}
+    return code_problems(found, task, **sizes)[ONLY]["support"]
 
 
-def _texts(path: str, task: str, source_bytes: int, target_bytes: int) -> list[Pair]:
+def _texts(path: str, task: str, model: Any) -> list[Pair]:
     """Rows that are pairs as they are; running texts, to be continued, as prefixes and continuations.
 
     Raises:
@@ -56,7 +57,7 @@ def _texts(path: str, task: str, source_bytes: int, target_bytes: int) -> list[P
             f"{path} holds texts, and the support set of {task!r} needs pairs: give a CSV or JSON Lines file with the "
             "columns task, source and target."
         )
-    return _all(text_chunks(loaded, source_bytes, target_bytes, on_small="drop"))
+    return _all(cut_to_fit(loaded, model.tokenizer, model.source_length - 1, model.target_length - 1))
 
 
 def _all(loaded: Any) -> list[Any]:
@@ -64,12 +65,16 @@ def _all(loaded: Any) -> list[Any]:
 
 
 def episodes_of(arguments: Namespace, tokenizer: Any, num_batches: dict[str, int], **sizes: int) -> dict[str, Any]:
-    """The episodes that a command asks for: its `--app`, `--task`, `--data`, `--k-shot`, `--n-query` and `--seed`."""
+    """The episodes that a command asks for: its `--app`, `--task`, `--data`, `--k-shot`, `--n-query` and `--seed`.
+
+    Without a tokenizer they have that of the application.
+    """
     app = APPS[arguments.app]
     task = arguments.task or app.task
     shape = {"k_shot": arguments.k_shot, "n_query": arguments.n_query, "seed": arguments.seed}
     data = app.load(arguments.data, task)
-    return app.preprocess(data, task=task, tokenizer=tokenizer, num_batches=num_batches, **shape, **sizes)
+    own = {} if tokenizer is None else {"tokenizer": tokenizer}
+    return app.preprocess(data, task=task, num_batches=num_batches, **own, **shape, **sizes)
 
 
 APPS: dict[str, App] = {

@@ -115,8 +115,12 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     )
     _application(verb)
     _data(verb)
-    verb.add_argument("--tokenizer", default="bytes", help="bytes (default), or bpe, trained on the training tasks")
-    verb.add_argument("--preset", default="nano", help="size of the model: nano, tiny, small, base (default nano)")
+    verb.add_argument(
+        "--tokenizer", help="bytes, or bpe, trained on the training tasks; default that of the app's preset"
+    )
+    verb.add_argument(
+        "--preset", default="nano", help="size of the model: nano (default), tiny, small, base; or a preset"
+    )
     verb.add_argument("--algorithm", default="maml", help="maml, fomaml, reptile, meta_sgd, anil, cavia (default maml)")
     verb.add_argument(
         "--scope",
@@ -125,7 +129,9 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--inner-steps", type=int, default=3, help="gradient steps on a support set (default 3)")
     verb.add_argument("--inner-learning-rate", type=float, default=0.5, help="rate of those steps (default 0.5)")
     verb.add_argument("--learning-rate", type=float, default=5e-4, help="peak rate of the outer Adam (default 0.0005)")
-    verb.add_argument("--length", type=_positive, default=64, help="tokens of source and of target (default 64)")
+    verb.add_argument(
+        "--length", type=_positive, help="tokens of source and of target; default those of the app's preset"
+    )
     verb.add_argument("--warm-steps", type=int, default=300, help="steps of plain training first (default 300)")
     verb.add_argument("--steps", type=_positive, default=100, help="steps of meta-training (default 100)")
     verb.add_argument("--meta-batch-size", type=_positive, default=4, help="tasks in a step (default 4)")
@@ -165,6 +171,8 @@ def _generate(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--sampler", default="greedy", help="greedy, temperature, top_k, top_p, min_p or beam (default greedy)"
     )
+    verb.add_argument("--temperature", type=float, help="of a sampler that draws: below 1 sharper (default 1)")
+    verb.add_argument("--repetition-penalty", type=float, help="above 1 discourages what was written (default 1)")
     verb.add_argument("--max-length", type=_positive, help="most tokens to write")
     verb.add_argument("--stop", action="append", default=[], help="string to stop at; may be repeated")
     verb.add_argument("--no-stream", action="store_true", help="write the text when it is whole, not as it comes")

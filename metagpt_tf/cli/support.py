@@ -19,7 +19,7 @@ def support_of(
         ValueError: fewer than K examples.
     """
     model: Any = learner.model
-    pairs = app.examples(path, task, model.source_length - 1, model.target_length - 1)
+    pairs = app.examples(path, task, model)
     if len(pairs) < k_shot:
         raise ValueError(
             f"{path} has {len(pairs)} examples, --k-shot asks for {k_shot}. Lower it or give more of them."

@@ -21,7 +21,8 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
     app = APPS[arguments.app]
     task = arguments.task or app.task
-    sizes = {"source_length": arguments.length, "target_length": arguments.length}
+    length = arguments.length
+    sizes = {} if length is None else {"source_length": length, "target_length": length}
     batches = {"train": arguments.warm_steps + arguments.steps}
     data = episodes_of(arguments, arguments.tokenizer, batches, meta_batch_size=arguments.meta_batch_size, **sizes)
     scope = {"scope": arguments.scope or "low_rank"}

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from metagpt_tf import generation as samplers
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.pretrained import measure_preset
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
@@ -104,7 +105,7 @@ def generate(arguments: Namespace) -> int:
     state = State.load(arguments.state) if arguments.state else None
     options = {
         "max_length": arguments.max_length,
-        "sampler": arguments.sampler,
+        "sampler": _sampler(arguments),
         "seed": arguments.seed,
         "stop": arguments.stop,
     }
@@ -121,6 +122,14 @@ def generate(arguments: Namespace) -> int:
     figures = {"prompt": arguments.prompt, "text": written, "tokens": tokens, "seconds": seconds}
     _write_json(arguments.json, figures)
     return EXIT_OK
+
+
+def _sampler(arguments: Namespace) -> Any:
+    given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and arguments.sampler == "beam":
+        raise ValueError(f"--sampler beam draws nothing and takes no {', '.join(options)}. Take top_k, for example.")
+    return samplers.get(arguments.sampler, **options) if options else arguments.sampler
 
 
 def evaluate(arguments: Namespace) -> int:

@@ -16,6 +16,7 @@ from metagpt_tf.export.parity_reference import Arrays, Reference
 from metagpt_tf.export.readers import READERS, Unreadable
 from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
 
 REPEATS = 3
@@ -101,6 +102,7 @@ def parity_report(
     tolerance: float = 1e-4,
     readers: Sequence[str] = ("saved_model",),
     signatures: Sequence[str] | None = None,
+    autoencoder: ImageAutoencoder | None = None,
 ) -> ParityReport:
     """Compare what was exported with the learner in memory: every signature, adapted and not.
 
@@ -117,6 +119,7 @@ def parity_report(
         readers: how the SavedModel is read: `"saved_model"` (TensorFlow without Keras), `"c_api"` (a C program; needs a
             C compiler), `"openvino"` (needs it installed; it cannot read texts).
         signatures: of the SavedModel; `None` for all.
+        autoencoder: that it was exported with.
 
     Returns:
         A report; `print` it, or read `passed`, `max_difference`, `rows` and `unreadable`.
@@ -130,7 +133,7 @@ def parity_report(
         raise ValueError("parity_report needs saved_model=… or litert=… (or both) to compare with Keras.")
     if support is None:
         raise ValueError("parity_report needs support=(x, y), a support set to adapt on.")
-    reference = Reference(learner, support, inputs)
+    reference = Reference(learner, support, inputs, autoencoder)
     report = ParityReport([], tolerance)
     if saved_model is not None:
         names = _known(reference.signatures if signatures is None else signatures, reference.signatures, "signature")

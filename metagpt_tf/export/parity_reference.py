@@ -13,6 +13,8 @@ from metagpt_tf.export.serving_signatures import saved_model_signatures
 from metagpt_tf.export.signatures import Exported
 from metagpt_tf.generation.per_request import Settings
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import ImageAutoencoder
+from metagpt_tf.models.drawing import Drawing
 
 Arrays = dict[str, np.ndarray]
 
@@ -33,16 +35,20 @@ class Reference:
         learner: compiled.
         support: `(x, y)`, leading axis K.
         inputs: `(B, …)`; `None` for the first two of the support.
+        autoencoder: that the file was exported with.
     """
 
-    def __init__(self, learner: MetaLearner, support: tuple[Any, Any], inputs: Any) -> None:
+    def __init__(
+        self, learner: MetaLearner, support: tuple[Any, Any], inputs: Any, autoencoder: ImageAutoencoder | None = None
+    ) -> None:
         exported = Exported(learner)
         self.support = (_narrow(support[0]), _narrow(support[1]))
         self.inputs = self.support[0][:2] if inputs is None else _narrow(inputs)
         self._tokenizer: Any = exported.model.tokenizer if exported.is_generator else None
         y = self.support[1]
         target = None if exported.is_generator else tf.TensorSpec(y.shape[1:], tf.as_dtype(y.dtype))
-        self._functions = saved_model_signatures(exported, target)
+        drawing = None if autoencoder is None else Drawing(autoencoder, self._tokenizer)
+        self._functions = saved_model_signatures(exported, target, drawing)
         self.state = np.asarray(learner.adapt(self.support))
         self._outputs: dict[str, Arrays] = {"adapt": {"state": self.state}}
 

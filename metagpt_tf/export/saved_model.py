@@ -11,6 +11,8 @@ from metagpt_tf.export.serving_signatures import saved_model_signatures
 from metagpt_tf.export.signatures import Exported
 from metagpt_tf.export.warmup import write_warmup
 from metagpt_tf.files import written_aside
+from metagpt_tf.models import ImageAutoencoder
+from metagpt_tf.models.drawing import Drawing
 
 
 def export_saved_model(
@@ -19,6 +21,7 @@ def export_saved_model(
     version: int | None = None,
     target: tf.TensorSpec | None = None,
     storage: str = "float32",
+    autoencoder: ImageAutoencoder | None = None,
 ) -> Path:
     """Write `<path>/<version>/`, a SavedModel for TF Serving or `tf.saved_model.load` (no Keras needed to read it).
 
@@ -32,6 +35,9 @@ def export_saved_model(
     `target` is given), `predict_adapted(x, state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also
     `classify(x) -> label, probabilities` and `classify_adapted(x, state)`.
 
+    With an `autoencoder` also `draw(text, temperature, top_k, top_p, seed, max_length) -> png_bytes, whole`, PNG files
+    of what was written and whether each has all its codes; of a learner `draw_adapted(prompt, …, state)`.
+
     The server holds nothing between requests: the client keeps the state. A state says which model it is of
     (`state_mark`), and another model refuses it.
 
@@ -43,12 +49,14 @@ def export_saved_model(
             their outputs (class labels, for example).
         storage: how matrices are stored: `"float32"`, `"float16"`, or `"weight_int8"` (a quarter of the size, one scale
             a channel). The graph makes them float32 where it reads them; a state is float32 in each.
+        autoencoder: whose codes a text generator writes; it is stored in float32 beside the model.
 
     Returns:
         The version's directory.
 
     Raises:
-        ValueError: not built, not compiled, an unknown storage, or a version that is not a positive number.
+        ValueError: not built, not compiled, an unknown storage, a version that is not a positive number, or an
+            autoencoder whose codes the model does not write.
         FileExistsError: the version exists.
         OSError: the path cannot be written; nothing half-written is left.
     """
@@ -57,7 +65,10 @@ def export_saved_model(
     exported = Exported(model, storage)
     module = tf.Module()
     module.exported_variables = exported.variables()
-    signatures = saved_model_signatures(exported, target)
+    drawing = None if autoencoder is None else Drawing(autoencoder, exported.model.tokenizer)
+    if autoencoder is not None:
+        module.autoencoder_variables = [variable.value for variable in autoencoder.variables]
+    signatures = saved_model_signatures(exported, target, drawing)
     for name, function in signatures.items():
         setattr(module, name, function)
     with written_aside(final) as aside:

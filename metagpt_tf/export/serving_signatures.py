@@ -11,17 +11,28 @@ import tensorflow as tf
 from metagpt_tf.export.signatures import Exported, traced
 from metagpt_tf.export.state_mark import checked, marked
 from metagpt_tf.generation.per_request import Settings
+from metagpt_tf.models.drawing import Drawing
 
 Functions = dict[str, Any]
 
 
-def saved_model_signatures(exported: Exported, target: Any = None) -> Functions:
+def saved_model_signatures(exported: Exported, target: Any = None, drawing: Drawing | None = None) -> Functions:
     """Every signature that a model, or a learner round it, has; see `export_saved_model`."""
     functions = _answers(exported, target)
+    if drawing is not None:
+        functions["draw"] = traced(
+            lambda text, *s: _png(drawing, exported.sample_ids(text, Settings(*s))), _texts("text"), *_settings()
+        )
     if exported.learner is not None:
         functions |= _adaptation(exported, target)
-        functions |= _adapted_answers(exported, target)
+        functions |= _adapted_answers(exported, target, drawing)
     return functions
+
+
+def _png(drawing: Drawing, ids: tf.Tensor) -> dict[str, tf.Tensor]:
+    """PNG files, under a name that tells a server to write them in base64, and whether each was written whole."""
+    png, whole = drawing.png_of(ids)
+    return {"png_bytes": png, "whole": whole}
 
 
 def _answers(exported: Exported, target: Any) -> Functions:
@@ -67,7 +78,7 @@ def _adaptation(exported: Exported, target: Any) -> Functions:
     return functions
 
 
-def _adapted_answers(exported: Exported, target: Any) -> Functions:
+def _adapted_answers(exported: Exported, target: Any, drawing: Drawing | None) -> Functions:
     """What a model answers with a state; one of another model is refused."""
     state = tf.TensorSpec((exported.layout.size,), tf.float32, name="state")
     mark = exported.mark
@@ -81,8 +92,14 @@ def _adapted_answers(exported: Exported, target: Any) -> Functions:
 
         return traced(run, *specs, state)
 
+    functions: Functions = {}
+    if drawing is not None:
+        functions["draw_adapted"] = with_state(
+            lambda prompt, *rest: _png(drawing, exported.sample_ids(prompt, Settings(*rest[:-1]), rest[-1])),
+            *(_texts("prompt"), *_settings()),
+        )
     if exported.is_generator:
-        return {
+        return functions | {
             "generate_adapted": with_state(
                 lambda prompt, state: {"text": exported.generate_text(prompt, state)}, _texts("prompt")
             ),

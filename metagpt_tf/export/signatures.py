@@ -97,6 +97,10 @@ class Exported:
 
     def sample_text(self, text: tf.Tensor, settings: Settings, state: tf.Tensor | None = None) -> tf.Tensor:
         """Text `(B,)` for text `(B,)`, drawn as each row's settings say."""
+        return self.model.tokenizer.decode_tensor(self.sample_ids(text, settings, state))
+
+    def sample_ids(self, text: tf.Tensor, settings: Settings, state: tf.Tensor | None = None) -> tf.Tensor:
+        """Ids `(B, T)` for text `(B,)`, drawn as each row's settings say."""
         model = self.model
         source = model.tokenizer.encode_tensor(text, model.source_length)
 
@@ -113,7 +117,7 @@ class Exported:
                 sampler=PerRequest(settings),
             )
 
-        return model.tokenizer.decode_tensor(self.with_state(state, run, source))
+        return self.with_state(state, run, source)
 
     def encoded(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids `(K, S)` and `(K, T)` of texts `(K,)` to read and to write."""

@@ -15,6 +15,7 @@ from metagpt_tf.layers.masks import causal_mask, padding_mask
 from metagpt_tf.layers.normalization import LayerNorm
 from metagpt_tf.layers.projection import Projection, projection_arithmetic, shared_weight_layout
 from metagpt_tf.layers.residual import Residual
+from metagpt_tf.layers.vector_quantizer import VectorQuantizer
 
 __all__ = [
     "ContextTokens",
@@ -32,6 +33,7 @@ __all__ = [
     "Residual",
     "TokenAndPositionEmbedding",
     "TokenHead",
+    "VectorQuantizer",
     "causal_mask",
     "padding_mask",
     "projection_arithmetic",

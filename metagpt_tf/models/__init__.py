@@ -1,6 +1,9 @@
 """Ready-made models, their presets, losses, metrics and schedules; word vectors, sample texts, attention maps."""
 
 from metagpt_tf.models.attention_maps import attention_maps, attention_tokens
+from metagpt_tf.models.drawing import Drawing
+from metagpt_tf.models.image_autoencoder import ImageAutoencoder
+from metagpt_tf.models.image_metrics import CodesInUse, PeakSignalToNoise, structural_similarity
 from metagpt_tf.models.losses import BitsPerToken, MaskedCrossentropy, TokenAccuracy, token_crossentropy
 from metagpt_tf.models.meta_classifier import MetaClassifier
 from metagpt_tf.models.meta_gpt import MetaGPT
@@ -16,10 +19,14 @@ from metagpt_tf.models.word_vectors import (
 __all__ = [
     "SIZES",
     "BitsPerToken",
+    "CodesInUse",
+    "Drawing",
+    "ImageAutoencoder",
     "InverseSquareRoot",
     "MaskedCrossentropy",
     "MetaClassifier",
     "MetaGPT",
+    "PeakSignalToNoise",
     "TextSamples",
     "TokenAccuracy",
     "attention_maps",
@@ -28,5 +35,6 @@ __all__ = [
     "embedding_from_vectors",
     "load_word_vectors",
     "set_embedding",
+    "structural_similarity",
     "token_crossentropy",
 ]

@@ -23,7 +23,7 @@ LENGTHS = {"source_length": 24, "target_length": 12}
 @pytest.fixture(scope="module")
 def learner() -> MetaLearner:
     sizes: dict[str, Any] = {"dim": 16, "num_heads": 2, "num_layers": 1, "hidden_dim": 32}
-    return define_meta_gpt_model("nano", FOMAML(1, 0.1, scope="low_rank"), **LENGTHS, **sizes)
+    return define_meta_gpt_model("nano", FOMAML(1, 0.1, scope="low_rank"), tokenizer="bytes", **LENGTHS, **sizes)
 
 
 @pytest.mark.parametrize("task", ["generation", "classification", "entities", "translation", "triples"])
@@ -35,7 +35,7 @@ def test_bundled_data_of_each_kind_becomes_episodes_over_disjoint_tasks(task: st
 
 
 def test_fit_evaluate_generate(learner: MetaLearner) -> None:
-    data = preprocess_data(load_data(task="triples"), task="triples", **LENGTHS, **SHAPE)
+    data = preprocess_data(load_data(task="triples"), task="triples", tokenizer="bytes", **LENGTHS, **SHAPE)
     learner.fit(data["train"], verbose=0)
     figures = evaluate_model(learner, data["test"], task="triples", prompts=2)
     for name in ("bits_per_byte", "perplexity", "token_accuracy", "exact_match"):
@@ -49,11 +49,21 @@ def test_fit_evaluate_generate(learner: MetaLearner) -> None:
 def test_the_default_is_a_trained_model_that_takes_what_fits_it() -> None:
     learner = define_meta_gpt_model()
     assert learner.algorithm.get_config() == load_learner("text_nano").algorithm.get_config()
-    assert define_meta_gpt_model(tokenizer="bytes", source_length=96).model.source_length == 96
-    with pytest.raises(ValueError, match="'text_nano' was trained with ByteTokenizer of 259 ids"):
+    assert define_meta_gpt_model(source_length=96).model.source_length == 96
+    with pytest.raises(ValueError, match="'text_nano' was trained with B"):
         define_meta_gpt_model(tokenizer=BPETokenizer([[100, 101]]))
     with pytest.raises(ValueError, match="has shape"):
         define_meta_gpt_model(dim=64)
+
+
+def test_what_is_not_given_fits_together() -> None:
+    tasks = preprocess_data(load_data(which="authors"), **SHAPE)["tasks"]
+    episode = tasks.episode(tasks.task_names[0], 3, 2)
+    for preset in ("text_nano", "nano"):
+        model: Any = define_meta_gpt_model(preset).model
+        assert model.tokenizer.get_config() == tasks.tokenizer.get_config()
+        lengths = (episode.support_x.shape[1], episode.support_y.shape[1])
+        assert lengths == (model.source_length, model.target_length)
 
 
 def test_a_long_text_is_written_in_windows_and_a_long_prompt_is_refused(learner: MetaLearner) -> None:

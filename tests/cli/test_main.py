@@ -76,6 +76,8 @@ def test_adapt_then_generate(trained, project, tmp_path, capsys):
     streamed = capsys.readouterr().out
     assert main(["generate", "def f(x):", "--no-stream", *options]) == EXIT_OK
     assert capsys.readouterr().out == streamed
+    assert main(["generate", "def f(x):", "--sampler", "top_k", "--temperature", "0", *options]) == EXIT_OK
+    assert capsys.readouterr().out == streamed  # the likeliest token
 
 
 def test_export_and_its_exit_codes(trained, tmp_path):
@@ -91,6 +93,7 @@ def test_export_and_its_exit_codes(trained, tmp_path):
     ("arguments", "message"),
     [
         (["generate", "x", "--model", "missing.keras"], "no model file at missing.keras"),
+        (["generate", "x", "--model", "text_nano", "--sampler", "beam", "--temperature", "1"], "takes no temperature"),
         (["train", "--data", "missing_folder", "--output", "x.keras"], "missing_folder"),
         (["train", "--output", "x.keras", "--algorithm", "mamll"], "Did you mean 'maml'"),
     ],

@@ -19,7 +19,8 @@ from .processes import run_python
 UNWANTED = {"ReluGrad", "StridedSliceGrad", "Erfc", "MatMul", "BroadcastGradientArgs"}
 
 # Wraps Keras's own recurrent cells, whose products are as they are: tests/layers/test_initial_state.py.
-EXEMPT = {layers.InitialState}
+# The codes move in the forward pass and no task adapts them: tests/layers/test_vector_quantizer.py.
+EXEMPT = {layers.InitialState, layers.VectorQuantizer}
 
 LOAD = """
 import json, pathlib, sys

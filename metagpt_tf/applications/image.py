@@ -1,0 +1,285 @@
+"""Images: load, preprocess, define, fit, evaluate, generate.
+
+A task is a style: a font, a painter. Its examples are descriptions and images, and an image is a text of codes
+(`tokenizers.image_codes`), so the model, the learner and the episodes are those of texts.
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from metagpt_tf.applications.before_after import answers_before_and_after
+from metagpt_tf.applications.episodes import define_learner, text_episodes
+from metagpt_tf.applications.image_kinds import CodedImages, ImageData, Texts, coded_images
+from metagpt_tf.datasets import load_glyphs, load_images
+from metagpt_tf.datasets.glyphs import CHARACTERS
+from metagpt_tf.meta import MetaLearner
+from metagpt_tf.models import Drawing, ImageAutoencoder, MetaGPT, structural_similarity
+from metagpt_tf.tokenizers import clean_text
+from metagpt_tf.tokenizers.image_codes import codes_to_text, image_tokenizer
+
+END = ":"  # of a description: codes begin after it
+PRIVATE = ("\ue000", "\uefff")
+
+
+def load_image_data(
+    path: str | os.PathLike | None = None, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> tuple[ImageData, Mapping[str, Mapping[str, Sequence[str]]]]:
+    """Images and their descriptions by split and task, whole tasks held out.
+
+    Args:
+        path: a folder with a folder for each task (`datasets.load_images`); `None` for the bundled glyphs, where a
+            style is a task and "letter g" a description.
+        image_shape: of your own images.
+
+    Returns:
+        `image_data`: split -> task -> `(n, H, W, C)` float32 in [0, 1]; `text_descriptions`: split -> task -> n texts.
+
+    Raises:
+        FileNotFoundError, ValueError: see `datasets.load_images`.
+
+    Example:
+
+    >>> images, texts = load_image_data()
+    >>> images["meta_test"]["Karla Light"].shape, texts["meta_test"]["Karla Light"][6]
+    ((62, 28, 28, 1), 'letter G')
+    """
+    if path is not None:
+        return load_images(path, image_shape)
+    glyphs = load_glyphs()
+    place = {style: index for index, style in enumerate(glyphs.styles)}
+    names = [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+    images = {
+        split: {style: glyphs.images[place[style]][..., None].astype("float32") / 255.0 for style in styles}
+        for split, styles in glyphs.splits.items()
+    }
+    return images, {split: dict.fromkeys(styles, names) for split, styles in glyphs.splits.items()}
+
+
+def preprocess_text_data(text_descriptions: Mapping[str, Mapping[str, Sequence[str]]]) -> Texts:
+    """Descriptions made uniform: cleaned, on one line, with a colon at their end.
+
+    Raises:
+        ValueError: an empty description, or one with characters that stand for codes; names its task and number.
+    """
+    return {
+        split: {task: _prompts(texts, f"{task!r} of {split!r}") for task, texts in tasks.items()}
+        for split, tasks in text_descriptions.items()
+    }
+
+
+def preprocess_image_data(
+    image_data: ImageData, task: str = "generation", autoencoder: ImageAutoencoder | None = None, seed: int = 0
+) -> CodedImages:
+    """Images as texts of codes, with what a task gives of each.
+
+    Args:
+        image_data: what `load_image_data` returned.
+        task: `"generation"` (nothing given), `"inpainting"` (a hole of about a third of the sides), `"denoising"`
+            (noise of 0.3), `"super_resolution"` (pixels of two by two) or `"style_transfer"` (the same thing in the
+            style of another task of the split).
+        autoencoder: whose codes; `None` for the trained `glyph_codes`.
+        seed: of holes, noise and other styles.
+
+    Raises:
+        ValueError: an unknown task, images of a shape that the autoencoder does not have, or no other style.
+    """
+    return coded_images(image_data, task, _codes(autoencoder), seed)
+
+
+def image_episodes(
+    descriptions: Texts,
+    images: CodedImages,
+    autoencoder: ImageAutoencoder | None = None,
+    meta_batch_size: int = 4,
+    k_shot: int = 8,
+    n_query: int = 8,
+    num_batches: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Episodes: some images of a style with their descriptions, others to draw.
+
+    Args:
+        descriptions: of `preprocess_text_data`.
+        images: of `preprocess_image_data`.
+        autoencoder: the one used there.
+        meta_batch_size, k_shot, n_query: shape of an episode dataset.
+        num_batches: meta-batches of `"train"`, `"validation"` and `"test"`; by default 200, 4 and 8.
+        seed: of the episodes.
+
+    Returns:
+        `"train"`, `"validation"`, `"test"`: datasets of `Episode` over disjoint tasks; `"tasks"`: the `TextTasks`.
+
+    Raises:
+        ValueError: as many descriptions as images are needed.
+    """
+    codes = _codes(autoencoder)
+    tokenizer = image_tokenizer(codes.num_codes)
+    pairs = {
+        split: {
+            task: _paired(task, descriptions[split][task], images.given[split][task], texts)
+            for task, texts in tasks.items()
+        }
+        for split, tasks in images.targets.items()
+    }
+    sources = [source for tasks in pairs.values() for rows in tasks.values() for source, _ in rows]
+    longest = max(map(len, map(tokenizer.encode, sources)))
+    target_length = int(np.prod(codes.code_shape)) + 1
+    shape = (meta_batch_size, k_shot, n_query)
+    return text_episodes(pairs, tokenizer, longest + 1, target_length, shape, num_batches, seed)
+
+
+def define_meta_gpt_image_model(
+    preset: str | os.PathLike = "nano",
+    algorithm: Any = None,
+    optimizer: Any = None,
+    autoencoder: ImageAutoencoder | None = None,
+    source_length: int = 16,
+    **overrides: Any,
+) -> MetaLearner:
+    """A compiled `MetaLearner` round a `MetaGPT` that draws, ready for `fit`.
+
+    Args:
+        preset: the size of a new model, or the directory of a trained one.
+        algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
+            adapters.
+        optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
+        autoencoder: whose codes it writes; `None` for the trained `glyph_codes`.
+        source_length: tokens of a description and of what is given: 16 for `"generation"` with short descriptions, 64
+            for the other tasks on images of 28 x 28.
+        **overrides: other arguments of `MetaGPT`.
+
+    Raises:
+        ValueError: unknown preset or algorithm, or sizes or codes that a trained model does not have.
+    """
+    codes = _codes(autoencoder)
+    lengths = {"source_length": source_length, "target_length": int(np.prod(codes.code_shape)) + 1}
+    tokenizer = image_tokenizer(codes.num_codes)
+    return define_learner(preset, algorithm, optimizer, tokenizer, **lengths, **overrides)
+
+
+def evaluate_image_model(
+    model: MetaLearner,
+    test_data: tf.data.Dataset,
+    autoencoder: ImageAutoencoder | None = None,
+    prompts: int = 16,
+    **options: Any,
+) -> dict[str, float]:
+    """Held-out figures before and after adaptation.
+
+    Args:
+        model: compiled.
+        test_data: episodes of tasks that are held out.
+        autoencoder: whose codes the model writes.
+        prompts: queries to draw; 0 leaves the scores of drawings out.
+        **options: of `MetaGPT.generate`.
+
+    Returns:
+        `bits_per_code` and `bits_per_pixel` (all bits of a text of codes, its end included, by its codes and by the
+        pixels of the image), `ssim` of drawings with the autoencoder's image of the truth, `whole`, the share of
+        drawings with all their codes; each also as `pre_…`.
+    """
+    codes = _codes(autoencoder)
+    places, pixels = int(np.prod(codes.code_shape)), int(np.prod(codes.image_shape[:2]))
+    logs = model.evaluate(test_data, verbose=0, return_dict=True)
+    figures: dict[str, float] = {}
+    for when in ("", "pre_"):
+        bits = float(logs[f"{when}bits_per_token"]) * (places + 1)
+        figures |= {f"{when}bits_per_code": bits / places, f"{when}bits_per_pixel": bits / pixels}
+    if prompts:
+        answered = answers_before_and_after(model, test_data, prompts, **options)
+        truth, _ = _drawn(answered.targets, codes)
+        for when, texts in (("", answered.after), ("pre_", answered.before)):
+            found, whole = _drawn(texts, codes)
+            figures |= {
+                f"{when}ssim": float(structural_similarity(truth, found).mean()),
+                f"{when}whole": float(whole.mean()),
+            }
+    return figures
+
+
+def generate_images(
+    model: MetaLearner | MetaGPT,
+    text_prompt: str | Sequence[str],
+    state: Any = None,
+    samples: int = 1,
+    given: np.ndarray | None = None,
+    autoencoder: ImageAutoencoder | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> np.ndarray:
+    """Draw what descriptions say, in the style that a task taught.
+
+    Args:
+        model: a learner or its model.
+        text_prompt: a description, or N of them.
+        state: what a task taught (`learner.adapt`); `None` for the model before adaptation.
+        samples: drawings of each description; more than one needs a `sampler` that draws.
+        given: `(N, H, W, C)` in [0, 1], what is shown of each, for a model that was trained to read it.
+        autoencoder: whose codes the model writes; `None` for the trained `glyph_codes`.
+        seed: of sampling.
+        **options: of `MetaGPT.generate` (`sampler`, …).
+
+    Returns:
+        `(N · samples, H, W, C)` float32 in [0, 1], the drawings of a description side by side.
+
+    Raises:
+        ValueError: no description, one that is too long, or as many images `given` as descriptions are needed.
+
+    Warns:
+        UserWarning: drawings that lack codes, and how many; the places that lack one have the first code.
+    """
+    codes = _codes(autoencoder)
+    prompts = _prompts([text_prompt] if isinstance(text_prompt, str) else text_prompt, "the prompts")
+    shown = [""] * len(prompts) if given is None else codes_to_text(codes.encode(given))
+    sources = [source for source, _ in _paired("the prompts", prompts, shown, shown)]
+    generator: Any = model.model if isinstance(model, MetaLearner) else model
+    Drawing(codes, generator.tokenizer)  # that they belong together
+    texts = generator.generate([s for s in sources for _ in range(samples)], state=state, seed=seed, **options)
+    images, whole = _drawn(texts, codes)
+    if not whole.all():
+        warnings.warn(f"{int((~whole).sum())} of {len(whole)} drawings lack codes.", stacklevel=2)
+    return images
+
+
+@functools.cache
+def _trained_codes() -> ImageAutoencoder:
+    return ImageAutoencoder.from_preset("glyph_codes")
+
+
+def _codes(autoencoder: ImageAutoencoder | None) -> ImageAutoencoder:
+    return _trained_codes() if autoencoder is None else autoencoder
+
+
+def _prompts(texts: Sequence[str], where: str) -> list[str]:
+    if isinstance(texts, str) or not len(texts):
+        raise ValueError(f"Expected a list of descriptions for {where}, received {texts!r}.")
+    found = []
+    for number, text in enumerate(texts):
+        cleaned = clean_text(text, keep_lines=False).rstrip(END)
+        if not cleaned or any(PRIVATE[0] <= character <= PRIVATE[1] for character in cleaned):
+            raise ValueError(
+                f"Description {number} of {where} is {text!r}; expected words, without the characters U+E000 to "
+                "U+EFFF, which stand for codes."
+            )
+        found.append(cleaned + END)
+    return found
+
+
+def _paired(task: str, prompts: Sequence[str], given: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
+    if not len(prompts) == len(given) == len(targets):
+        raise ValueError(f"{task} has {len(prompts)} descriptions and {len(targets)} images. Give one for each.")
+    return [(prompt + shown, target) for prompt, shown, target in zip(prompts, given, targets, strict=True)]
+
+
+def _drawn(texts: Sequence[str], codes: ImageAutoencoder) -> tuple[np.ndarray, np.ndarray]:
+    """Images of texts of codes, and which have all their codes."""
+    drawing = Drawing(codes)
+    ids = drawing.tokenizer.pack(texts, int(np.prod(codes.code_shape)) + 1)
+    images, whole = drawing.images_of(tf.constant(ids))
+    return images.numpy(), whole.numpy()

@@ -1,0 +1,100 @@
+"""A user's own images: a folder for each task, a description for each image."""
+
+import csv
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from metagpt_tf.datasets.splits import split_tasks
+
+CAPTIONS = "captions.csv"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+NUMBER = re.compile(r"-\d+$")  # "letter_g-2.png" is another letter g, "digit_2.png" a digit 2
+CHANNELS = {1: "grey", 3: "RGB"}
+
+Images = dict[str, dict[str, np.ndarray]]
+Descriptions = dict[str, dict[str, list[str]]]
+
+
+def load_images(
+    path: str | os.PathLike, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> tuple[Images, Descriptions]:
+    """Read images and their descriptions, whole tasks held out.
+
+    Each folder in `path` is a task. An image is described by the column `text` of `captions.csv` in its folder, whose
+    column `file` names it, or else by its name: without `-2` and the like at its end, `_` for blanks (`letter_g-2.png`
+    is "letter g").
+
+    Args:
+        path: a folder of folders of PNG, JPEG or BMP files.
+        image_shape: `(height, width, channels)` that every image must have; channels 1 (grey) or 3 (RGB).
+
+    Returns:
+        Split -> task -> `(n, H, W, C)` float32 in [0, 1]; split -> task -> n descriptions.
+
+    Raises:
+        FileNotFoundError: no such folder, or no images in one.
+        ValueError: fewer than three tasks, a file that is no image, of another size, mode or bit depth, or an image
+            that `captions.csv` does not describe; names the file.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise FileNotFoundError(f"There is no folder {root}. load_images reads a folder with a folder for each task.")
+    folders = {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+    splits = split_tasks(folders)
+    images: Images = {split: {} for split in splits}
+    texts: Descriptions = {split: {} for split in splits}
+    for split, tasks in splits.items():
+        for task in tasks:
+            images[split][task], texts[split][task] = _task(folders[task], image_shape)
+    return images, texts
+
+
+def _task(folder: Path, image_shape: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(SUFFIXES)}).")
+    captions = _captions(folder)
+    return np.stack([_image(file, image_shape) for file in files]), [_text(file, captions) for file in files]
+
+
+def _captions(folder: Path) -> dict[str, str] | None:
+    file = folder / CAPTIONS
+    if not file.is_file():
+        return None
+    with file.open(newline="", encoding="utf-8") as rows:
+        reader = csv.DictReader(rows)
+        if not {"file", "text"} <= set(reader.fieldnames or ()):
+            raise ValueError(
+                f"{file} needs the columns file and text, has {', '.join(reader.fieldnames or ('none',))}."
+            )
+        return {row["file"]: row["text"] for row in reader}
+
+
+def _text(file: Path, captions: dict[str, str] | None) -> str:
+    if captions is not None:
+        if not captions.get(file.name):
+            raise ValueError(f"{file.parent / CAPTIONS} does not describe {file.name}. Add a row for it.")
+        return captions[file.name]
+    text = NUMBER.sub("", file.stem).replace("_", " ").strip()
+    if not text:
+        raise ValueError(f"{file} has no description: name it by what it shows, or write {CAPTIONS} beside it.")
+    return text
+
+
+def _image(file: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
+    import tensorflow as tf  # slow to import, and no other loader needs it
+
+    try:
+        pixels = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"{file} is no image that can be read, or damaged: {error.message[:120]}") from error
+    if pixels.shape != tuple(image_shape):
+        mode = CHANNELS.get(pixels.shape[-1], f"{pixels.shape[-1]} channels")
+        raise ValueError(
+            f"{file} is {pixels.shape[0]} x {pixels.shape[1]}, {mode}; expected {image_shape[0]} x {image_shape[1]}, "
+            f"{CHANNELS.get(image_shape[2], image_shape[2])}. Convert it, or give image_shape=… of your images."
+        )
+    return pixels.astype("float32") / 255.0

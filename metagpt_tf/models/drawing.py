@@ -1,0 +1,63 @@
+"""From the ids that a model wrote to the image they stand for, in a graph.
+
+Axes: B batch, T tokens, H height, W width, C channels.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from metagpt_tf.models.image_autoencoder import ImageAutoencoder
+from metagpt_tf.tokenizers.image_codes import first_code_id, image_tokenizer
+
+
+class Drawing:
+    """How the texts of a model with an image tokenizer become images.
+
+    Args:
+        autoencoder: whose codes the model writes.
+        tokenizer: the model's, to compare; `None` for no comparison.
+
+    Raises:
+        ValueError: a tokenizer that is not `image_tokenizer(autoencoder.num_codes)`, or an autoencoder without codes.
+
+    Example:
+
+    >>> autoencoder = ImageAutoencoder(num_codes=16, code_dim=4, filters=8, num_blocks=1)
+    >>> images, whole = Drawing(autoencoder).images_of(tf.zeros([2, 50], tf.int32))
+    >>> images.shape, whole.numpy().tolist()
+    (TensorShape([2, 28, 28, 1]), [False, False])
+    """
+
+    def __init__(self, autoencoder: ImageAutoencoder, tokenizer: Any = None) -> None:
+        if autoencoder.quantizer is None:
+            raise ValueError(f"An autoencoder of kind {autoencoder.kind!r} has no codes to draw with. Take kind='vq'.")
+        self.autoencoder = autoencoder
+        self.tokenizer = image_tokenizer(autoencoder.num_codes)
+        self.first = first_code_id(autoencoder.num_codes)
+        if tokenizer is not None and tokenizer.get_config() != self.tokenizer.get_config():
+            raise ValueError(
+                f"This model writes {tokenizer.vocabulary_size} tokens, and the autoencoder's codes need "
+                f"image_tokenizer({autoencoder.num_codes}) with {self.tokenizer.vocabulary_size}. Give the autoencoder "
+                "that the model was trained with."
+            )
+
+    def images_of(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Images `(B, H, W, C)` in [0, 1] of ids `(B, T)`, and whether each was written whole `(B,)` bool.
+
+        An image is whole if its first tokens are as many codes as it has places. Where a token is none, the image has
+        the first code, so that what was written can be seen.
+        """
+        rows, columns = self.autoencoder.code_shape
+        places = rows * columns
+        ids = tf.pad(tf.cast(ids, tf.int32)[:, :places], [[0, 0], [0, tf.maximum(0, places - tf.shape(ids)[1])]])
+        codes = ids - self.first
+        known = (codes >= 0) & (codes < self.autoencoder.num_codes)
+        drawn = tf.reshape(tf.where(known, codes, 0), [-1, rows, columns])
+        return tf.convert_to_tensor(self.autoencoder.image_of(drawn)), tf.reduce_all(known, axis=1)
+
+    def png_of(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`images_of` as PNG files `(B,)` of bytes."""
+        images, whole = self.images_of(ids)
+        pixels = tf.cast(tf.round(255.0 * images), tf.uint8)
+        return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string), whole
