@@ -88,9 +88,10 @@ class Variants:
         self.recipe, origin = Recipe(**preset.card["recipe"]), preset.card["origin"]
         self.inner_steps = preset.card["steps"]
         self.original = load_learner(options.preset)
-        training = tasks_of(origin, self.recipe, training=True)
+        tokenizer = self.original.model.tokenizer
+        training = tasks_of(origin, self.recipe, training=True, tokenizer=tokenizer)
         self.training = training.as_dataset(4, self.recipe.k_shot, self.recipe.k_shot, seed=1)
-        held_out = tasks_of(origin, self.recipe).split("meta_test")
+        held_out = tasks_of(origin, self.recipe, tokenizer=tokenizer).split("meta_test")
         shape = (self.recipe.k_shot, self.recipe.k_shot, 1)
         first, *others = [held_out.every_task(*shape, seed=seed) for seed in range(self.recipe.judged_episodes)]
         every = functools.reduce(tf.data.Dataset.concatenate, others, first).shuffle(1000, seed=0)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from metagpt_tf.datasets import load_glyphs
 from metagpt_tf.models import ImageAutoencoder, structural_similarity
-from metagpt_tf.presets import PRETRAINED, save_preset
+from metagpt_tf.presets import PRETRAINED, save_preset, write_card
 
 NAME = "glyph_codes"
 
@@ -37,6 +37,8 @@ def main() -> None:
     options = parse()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    if options.output.exists():
+        raise SystemExit(f"{options.output} is there already. Remove it, or choose another --output.")
     keras.utils.set_random_seed(options.seed)
     model = ImageAutoencoder(**options.options)
     rate = keras.optimizers.schedules.CosineDecay(1e-4, options.steps, warmup_target=options.rate, warmup_steps=200)
@@ -44,9 +46,12 @@ def main() -> None:
     images = tf.data.Dataset.from_tensor_slices(pixels("meta_train")).shuffle(20_000, seed=options.seed).repeat()
     began = time.process_time()
     model.fit(images.batch(options.batch).map(lambda x: (x, x)), epochs=1, steps_per_epoch=options.steps, verbose=2)
-    card = {**about(model, time.process_time() - began), "seed": options.seed, "steps": options.steps}
+    seconds = time.process_time() - began
+    save_preset(options.output, {"autoencoder": model}, {}, dtype="float16")
+    rounded = ImageAutoencoder.from_preset(options.output)  # what is shipped is what is measured
+    card = {**about(rounded, seconds), "seed": options.seed, "steps": options.steps}
+    write_card(options.output, card)
     print(json.dumps(card, indent=1))
-    save_preset(options.output, {"autoencoder": model}, card, dtype="float16")
 
 
 def pixels(split: str) -> np.ndarray:

@@ -14,7 +14,10 @@ from metagpt_tf.applications.code_report import CodeReport
 from metagpt_tf.applications.episodes import define_learner, text_episodes, trained_tokenizer
 from metagpt_tf.datasets import load_functions
 from metagpt_tf.meta import MetaLearner
+from metagpt_tf.presets import find_preset
 from metagpt_tf.tasks.code_tasks import code_problems
+
+LENGTH = 64  # of source and target, in tokens
 
 __all__ = [
     "CodeReport",
@@ -105,8 +108,8 @@ def define_meta_gpt_code_model(
     preset: str | os.PathLike = "code_nano",
     algorithm: Any = None,
     optimizer: Any = None,
-    source_length: int = 64,
-    target_length: int = 64,
+    source_length: int | None = None,
+    target_length: int | None = None,
     tokenizer: Any = None,
     **overrides: Any,
 ) -> MetaLearner:
@@ -118,7 +121,7 @@ def define_meta_gpt_code_model(
         algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
             adapters, three steps, learned rate.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.
-        source_length, target_length: as in `preprocess_code_data`.
+        source_length, target_length: as in `preprocess_code_data`; `None` for the preset's own, 64 for a new model.
         tokenizer: the one of `preprocess_code_data(...)["tasks"].tokenizer`; by default the preset's own, for a
             new model bytes.
         **overrides: other arguments of `MetaGPT`.
@@ -127,5 +130,7 @@ def define_meta_gpt_code_model(
         ValueError: unknown preset or algorithm (the closest name is suggested), or sizes or a tokenizer that a trained
             model cannot take.
     """
-    lengths = {"source_length": source_length, "target_length": target_length}
+    given = {"source_length": source_length, "target_length": target_length}
+    known = find_preset(preset) is not None
+    lengths = {name: length or LENGTH for name, length in given.items() if length is not None or not known}
     return define_learner(preset, algorithm, optimizer, tokenizer, **lengths, **overrides)

@@ -3,8 +3,8 @@
 Axes: N images, H height, W width, C channels.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from metagpt_tf.tokenizers.image_codes import codes_to_text
 
 ImageData = Mapping[str, Mapping[str, np.ndarray]]
 Texts = dict[str, dict[str, list[str]]]
-Condition = Callable[[ImageAutoencoder, ImageData, str, str, np.random.Generator], list[str]]
+Condition = Callable[["Styles", str, str], list[str]]
 
 HIDDEN = "_"  # a place that is not shown
 NOISE = 0.3  # standard deviation of what denoising has to take away
@@ -27,53 +27,83 @@ class CodedImages(NamedTuple):
     Attributes:
         targets: split -> task -> the codes of each image.
         given: split -> task -> what is shown of each image, codes too; empty texts where nothing is.
+        autoencoder: whose codes these are.
     """
 
     targets: Texts
     given: Texts
+    autoencoder: ImageAutoencoder
 
 
-def _nothing(autoencoder: ImageAutoencoder, data: ImageData, split: str, task: str, draw: Any) -> list[str]:
-    return [""] * len(data[split][task])
+class Styles(NamedTuple):
+    """All that a condition may look at.
+
+    Attributes:
+        images: split -> task -> images.
+        descriptions: of them, where they were given.
+        autoencoder: makes codes.
+        draw: random numbers.
+    """
+
+    images: ImageData
+    descriptions: Mapping[str, Mapping[str, Sequence[str]]] | None
+    autoencoder: ImageAutoencoder
+    draw: np.random.Generator
 
 
-def _around_a_hole(autoencoder: ImageAutoencoder, data: ImageData, split: str, task: str, draw: Any) -> list[str]:
+def hidden_text(text: str, hidden: np.ndarray) -> str:
+    """A text of codes with `_` at the places that are hidden `(rows, columns)` bool."""
+    return "".join(HIDDEN if hide else code for code, hide in zip(text, np.ravel(hidden), strict=True))
+
+
+def _nothing(styles: Styles, split: str, task: str) -> list[str]:
+    return [""] * len(styles.images[split][task])
+
+
+def _around_a_hole(styles: Styles, split: str, task: str) -> list[str]:
     """Codes, a rectangle of about a third of the sides hidden."""
-    rows, columns = autoencoder.code_shape
+    rows, columns = styles.autoencoder.code_shape
     high, wide = max(1, rows // 3 + 1), max(1, columns // 3 + 1)
     shown = []
-    for text in codes_to_text(autoencoder.encode(data[split][task])):
-        grid = np.array(list(text), object).reshape(rows, columns)
-        top, left = draw.integers(0, rows - high + 1), draw.integers(0, columns - wide + 1)
-        grid[top : top + high, left : left + wide] = HIDDEN
-        shown.append("".join(grid.ravel()))
+    for text in codes_to_text(styles.autoencoder.encode(styles.images[split][task])):
+        hidden = np.zeros((rows, columns), bool)
+        top, left = styles.draw.integers(0, rows - high + 1), styles.draw.integers(0, columns - wide + 1)
+        hidden[top : top + high, left : left + wide] = True
+        shown.append(hidden_text(text, hidden))
     return shown
 
 
-def _with_noise(autoencoder: ImageAutoencoder, data: ImageData, split: str, task: str, draw: Any) -> list[str]:
-    images = data[split][task]
-    noisy = np.clip(images + draw.normal(0.0, NOISE, images.shape), 0.0, 1.0)
-    return codes_to_text(autoencoder.encode(noisy))
+def _with_noise(styles: Styles, split: str, task: str) -> list[str]:
+    images = styles.images[split][task]
+    noisy = np.clip(images + styles.draw.normal(0.0, NOISE, images.shape), 0.0, 1.0)
+    return codes_to_text(styles.autoencoder.encode(noisy))
 
 
-def _half_as_fine(autoencoder: ImageAutoencoder, data: ImageData, split: str, task: str, draw: Any) -> list[str]:
+def _half_as_fine(styles: Styles, split: str, task: str) -> list[str]:
     """Pixels of two by two."""
-    images = np.asarray(data[split][task])
+    images = np.asarray(styles.images[split][task])
     count, height, width, channels = images.shape
     coarse = images.reshape(count, height // HALF, HALF, width // HALF, HALF, channels).mean(axis=(2, 4))
-    return codes_to_text(autoencoder.encode(coarse.repeat(HALF, axis=1).repeat(HALF, axis=2)))
+    return codes_to_text(styles.autoencoder.encode(coarse.repeat(HALF, axis=1).repeat(HALF, axis=2)))
 
 
-def _in_another_style(autoencoder: ImageAutoencoder, data: ImageData, split: str, task: str, draw: Any) -> list[str]:
-    """The same thing as another task of the split shows it."""
-    others = [name for name in data[split] if name != task and len(data[split][name]) == len(data[split][task])]
-    if not others:
-        raise ValueError(
-            f"style_transfer shows what {task!r} of {split!r} draws as another task draws it, and no other task there "
-            f"has {len(data[split][task])} images. Give tasks that hold the same things in the same order."
-        )
-    other = data[split][others[int(draw.integers(len(others)))]]
-    return codes_to_text(autoencoder.encode(other))
+def _in_another_style(styles: Styles, split: str, task: str) -> list[str]:
+    """What has the same description in another task of the split."""
+    if styles.descriptions is None:
+        raise ValueError("style_transfer pairs images that have one description: give text_descriptions.")
+    known: dict[str, list[np.ndarray]] = {}
+    for other, texts in styles.descriptions[split].items():
+        for text, image in zip(texts, styles.images[split][other], strict=True) if other != task else ():
+            known.setdefault(text, []).append(image)
+    chosen = []
+    for text in styles.descriptions[split][task]:
+        if text not in known:
+            raise ValueError(
+                f"style_transfer shows what {task!r} of {split!r} draws as another task draws it, and none there draws "
+                f"{text!r}. Leave it out, or give tasks that draw the same things."
+            )
+        chosen.append(known[text][int(styles.draw.integers(len(known[text])))])
+    return codes_to_text(styles.autoencoder.encode(np.stack(chosen)))
 
 
 IMAGE_KINDS: dict[str, Condition] = {
@@ -85,12 +115,13 @@ IMAGE_KINDS: dict[str, Condition] = {
 }
 
 
-def coded_images(data: ImageData, task: str, autoencoder: ImageAutoencoder, seed: int) -> CodedImages:
+def coded_images(styles: Styles, task: str) -> CodedImages:
     """Every image as codes, and what is given of it; see `preprocess_image_data`."""
     if task not in IMAGE_KINDS:
         raise ValueError(f"Unknown image task {task!r}. {closest(str(task), IMAGE_KINDS)}")
-    draw, targets, given = np.random.default_rng(seed), {}, {}
-    for split, tasks in data.items():
-        targets[split] = {name: codes_to_text(autoencoder.encode(images)) for name, images in tasks.items()}
-        given[split] = {name: IMAGE_KINDS[task](autoencoder, data, split, name, draw) for name in tasks}
-    return CodedImages(targets, given)
+    targets: Texts = {}
+    given: Texts = {}
+    for split, tasks in styles.images.items():
+        targets[split] = {name: codes_to_text(styles.autoencoder.encode(images)) for name, images in tasks.items()}
+        given[split] = {name: IMAGE_KINDS[task](styles, split, name) for name in tasks}
+    return CodedImages(targets, given, styles.autoencoder)

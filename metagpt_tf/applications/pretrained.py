@@ -43,14 +43,14 @@ def tasks_of(
             `"load_for_training"`, if it is there, has the options for training: more data, and the same held out.
         recipe: its lengths and the shape of its episodes are used.
         training: which of the two.
-        tokenizer: that of a model that is trained already; `None` for what `origin` says.
+        tokenizer: that of a model that is trained already; `None` for what `origin` says, bytes if it says nothing.
     """
     load, preprocess = VERBS[origin["app"]]
     options = origin.get("load_for_training", origin["load"]) if training else origin["load"]
     names = ("source_length", "target_length", "meta_batch_size", "k_shot", "n_query")
     sizes = {name: getattr(recipe, name) for name in names}
     own = {} if tokenizer is None else {"tokenizer": tokenizer}
-    return preprocess(load(**options), **{**origin["preprocess"], **own}, **sizes)["tasks"]
+    return preprocess(load(**options), **{"tokenizer": "bytes", **origin["preprocess"], **own}, **sizes)["tasks"]
 
 
 def keep_figures(folder: Path, figures: Mapping[str, Any]) -> None:

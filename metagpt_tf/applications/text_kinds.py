@@ -79,7 +79,7 @@ def _converted(converter: str) -> Callable[..., Pairs]:
 
 
 def _dialogues(loaded: Loaded, source_bytes: int, target_bytes: int, **options: Any) -> Pairs:
-    """History is cut on the borders of turns, so that it fits the source."""
+    """History is cut on the borders of turns, so that it fits: by bytes, of which a token has one or more."""
     return to_pairs(loaded, "dialogue", **{"max_history_bytes": source_bytes, **options})
 
 

@@ -9,6 +9,7 @@ import keras
 from metagpt_tf.applications.comparison import annealed_adam
 from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.meta import MetaLearner, get
+from metagpt_tf.presets import Preset, find_preset
 from metagpt_tf.tasks import pooled_examples
 
 LOGS_PER_FIT = 10
@@ -21,10 +22,9 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     """The learner and its figures on meta-validation tasks. With `--backup`, a killed run goes on where it was."""
     app = APPS[arguments.app]
     task = arguments.task or app.task
-    length = arguments.length
-    sizes = {} if length is None else {"source_length": length, "target_length": length}
+    tokenizer, sizes = _format(arguments)
     batches = {"train": arguments.warm_steps + arguments.steps}
-    data = episodes_of(arguments, arguments.tokenizer, batches, meta_batch_size=arguments.meta_batch_size, **sizes)
+    data = episodes_of(arguments, tokenizer, batches, meta_batch_size=arguments.meta_batch_size, **sizes)
     scope = {"scope": arguments.scope or "low_rank"}
     if arguments.scope is None and arguments.algorithm in OWN_SCOPE:
         scope = {}
@@ -42,7 +42,19 @@ def train_learner(arguments: Namespace) -> tuple[MetaLearner, dict[str, Any]]:
     learner.compile(annealed_adam(arguments.learning_rate, arguments.steps))
     _fit(learner, episodes.skip(arguments.warm_steps), arguments.steps, _backup(arguments, "meta"))
     figures = app.evaluate(learner, data["validation"], task, 0)
-    return learner, {**figures, "algorithm": arguments.algorithm, "plan": _plan(arguments)}
+    return learner, {**figures, "algorithm": arguments.algorithm, "plan": _plan(arguments, learner)}
+
+
+def _format(arguments: Namespace) -> tuple[Any, dict[str, int]]:
+    """Tokenizer and lengths: as asked for, else those of a trained model that is to go on, else the application's."""
+    tokenizer, length = arguments.tokenizer, arguments.length
+    directory = find_preset(arguments.preset)
+    own = {} if directory is None else Preset(directory).description("model")["config"]
+    if length is not None:
+        sizes = {"source_length": length, "target_length": length}
+    else:
+        sizes = {name: own[name] for name in ("source_length", "target_length") if own}
+    return (own.get("tokenizer") if tokenizer is None else tokenizer), sizes
 
 
 def _fit(model: keras.Model, dataset: Any, steps: int, callbacks: list[Any]) -> None:
@@ -58,7 +70,13 @@ def _backup(arguments: Namespace, part: str) -> list[Any]:
     return [keras.callbacks.BackupAndRestore(str(Path(arguments.backup) / part), delete_checkpoint=False)]
 
 
-def _plan(arguments: Namespace) -> dict[str, Any]:
-    names = "app task tokenizer preset scope inner_steps inner_learning_rate learning_rate length warm_steps steps"
+def _plan(arguments: Namespace, learner: MetaLearner) -> dict[str, Any]:
+    model: Any = learner.model
+    names = "app task preset scope inner_steps inner_learning_rate learning_rate warm_steps steps"
     sizes = "meta_batch_size k_shot n_query seed"
-    return {name: getattr(arguments, name) for name in (*names.split(), *sizes.split())}
+    return {
+        **{name: getattr(arguments, name) for name in (*names.split(), *sizes.split())},
+        "tokenizer": f"{type(model.tokenizer).__name__} of {model.tokenizer.vocabulary_size}",
+        "source_length": model.source_length,
+        "target_length": model.target_length,
+    }

@@ -127,8 +127,10 @@ def generate(arguments: Namespace) -> int:
 def _sampler(arguments: Namespace) -> Any:
     given = {"temperature": arguments.temperature, "repetition_penalty": arguments.repetition_penalty}
     options = {name: value for name, value in given.items() if value is not None}
-    if options and arguments.sampler == "beam":
-        raise ValueError(f"--sampler beam draws nothing and takes no {', '.join(options)}. Take top_k, for example.")
+    if "temperature" in options and arguments.sampler == "greedy":
+        raise ValueError(
+            "greedy takes the likeliest token, whatever the temperature: add --sampler top_k, for example."
+        )
     return samplers.get(arguments.sampler, **options) if options else arguments.sampler
 
 

@@ -25,7 +25,7 @@ class Glyphs(NamedTuple):
         images: `(styles, 62, 28, 28) uint8`, 0 for paper to 255 for ink.
         styles: name of each style, `"family style"`, unique.
         families: the family of each style.
-        notices: copyright notice of each style's font.
+        notices: copyright notice that each style's font carries, with its Debian package; a few carry none.
         splits: split -> names of its styles; whole families, and families that share their first word, are held out.
     """
 
@@ -71,7 +71,13 @@ def load_glyphs() -> Glyphs:
     images.flags.writeable = False
     families = [str(one["family"]) for one in about]
     styles = _unique([f"{one['family']} {one['style'].strip()}" for one in about])
-    return Glyphs(images, styles, families, [str(one["copyright"]) for one in about], _splits(styles, families))
+    return Glyphs(
+        images,
+        styles,
+        families,
+        [f"{one['copyright']} ({one['package']})".strip() for one in about],
+        _splits(styles, families),
+    )
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from metagpt_tf.datasets.rows import read_lines
 from metagpt_tf.datasets.splits import split_tasks
 
 CAPTIONS = "captions.csv"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 NUMBER = re.compile(r"-\d+$")  # "letter_g-2.png" is another letter g, "digit_2.png" a digit 2
+PNG, BIT_DEPTH = b"\x89PNG", 24  # the depth's place in the first chunk
 CHANNELS = {1: "grey", 3: "RGB"}
 
 Images = dict[str, dict[str, np.ndarray]]
@@ -64,13 +66,11 @@ def _captions(folder: Path) -> dict[str, str] | None:
     file = folder / CAPTIONS
     if not file.is_file():
         return None
-    with file.open(newline="", encoding="utf-8") as rows:
-        reader = csv.DictReader(rows)
-        if not {"file", "text"} <= set(reader.fieldnames or ()):
-            raise ValueError(
-                f"{file} needs the columns file and text, has {', '.join(reader.fieldnames or ('none',))}."
-            )
-        return {row["file"]: row["text"] for row in reader}
+    reader = csv.DictReader(text for _, text in read_lines(file))
+    columns = list(reader.fieldnames or ["none"])
+    if not {"file", "text"} <= set(columns):
+        raise ValueError(f"{file} needs the columns file and text, has {', '.join(columns)}.")
+    return {row["file"]: row["text"] for row in reader}
 
 
 def _text(file: Path, captions: dict[str, str] | None) -> str:
@@ -87,8 +87,13 @@ def _text(file: Path, captions: dict[str, str] | None) -> str:
 def _image(file: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
     import tensorflow as tf  # slow to import, and no other loader needs it
 
+    content = file.read_bytes()
+    if (
+        content.startswith(PNG) and len(content) > BIT_DEPTH and content[BIT_DEPTH] > 8
+    ):  # which would be cut to eight without a word
+        raise ValueError(f"{file} has {content[BIT_DEPTH]} bits a channel, expected 8. Convert it.")
     try:
-        pixels = tf.io.decode_image(file.read_bytes(), channels=0, expand_animations=False).numpy()
+        pixels = tf.io.decode_image(content, channels=0, expand_animations=False).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(f"{file} is no image that can be read, or damaged: {error.message[:120]}") from error
     if pixels.shape != tuple(image_shape):

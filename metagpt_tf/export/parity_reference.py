@@ -47,7 +47,7 @@ class Reference:
         self._tokenizer: Any = exported.model.tokenizer if exported.is_generator else None
         y = self.support[1]
         target = None if exported.is_generator else tf.TensorSpec(y.shape[1:], tf.as_dtype(y.dtype))
-        drawing = None if autoencoder is None else Drawing(autoencoder, self._tokenizer)
+        drawing = None if autoencoder is None else Drawing(autoencoder, exported.model)
         self._functions = saved_model_signatures(exported, target, drawing)
         self.state = np.asarray(learner.adapt(self.support))
         self._outputs: dict[str, Arrays] = {"adapt": {"state": self.state}}

@@ -65,7 +65,7 @@ def export_saved_model(
     exported = Exported(model, storage)
     module = tf.Module()
     module.exported_variables = exported.variables()
-    drawing = None if autoencoder is None else Drawing(autoencoder, exported.model.tokenizer)
+    drawing = None if autoencoder is None else Drawing(autoencoder, exported.model)
     if autoencoder is not None:
         module.autoencoder_variables = [variable.value for variable in autoencoder.variables]
     signatures = saved_model_signatures(exported, target, drawing)

@@ -28,7 +28,7 @@ class VectorQuantizer(keras.layers.Layer):
         code_dim: int, D; default 32.
         commitment: float, weight of the loss that keeps vectors near their codes; default 0.25.
         decay: float γ in [0, 1) of the running means; default 0.99.
-        restart_below: float, default 1; 0 for never.
+        restart_below: float >= 0, default 1, for batches of several vectors a code; 0 for never.
         seed: int, of the first codes and of restarts.
 
     Call arguments:
@@ -67,6 +67,8 @@ class VectorQuantizer(keras.layers.Layer):
         check_at_least(self, 1, num_codes=num_codes, code_dim=code_dim)
         if not 0 <= decay < 1:
             raise ValueError(f"decay is a share in [0, 1), received {decay!r}.")
+        if restart_below < 0:
+            raise ValueError(f"restart_below is a number of vectors, at least 0, received {restart_below!r}.")
         self.generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: Any) -> None:
@@ -103,13 +105,14 @@ class VectorQuantizer(keras.layers.Layer):
         counts, sums = (
             self.decay * old + (1.0 - self.decay) * new for old, new in ((self.counts, counts), (self.sums, sums))
         )
-        codes = sums / ops.maximum(counts, 1e-12)[:, None]
+        needed = (counts > 0)[:, None]
+        codes = ops.where(needed, sums / ops.where(needed, counts[:, None], 1.0), self.codes)
         dead = counts < self.restart_below
         rows = keras.random.randint((self.num_codes,), 0, ops.shape(vectors)[0], seed=self.generator)
         fresh = ops.take(vectors, rows, axis=0)
         self.codes.assign(ops.where(dead[:, None], fresh, codes))
-        self.counts.assign(ops.where(dead, ops.ones_like(counts), counts))
-        self.sums.assign(ops.where(dead[:, None], fresh, sums))
+        self.counts.assign(ops.where(dead, self.restart_below, counts))  # it lives on if one vector comes to it
+        self.sums.assign(ops.where(dead[:, None], self.restart_below * fresh, sums))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -16,10 +16,11 @@ class Drawing:
 
     Args:
         autoencoder: whose codes the model writes.
-        tokenizer: the model's, to compare; `None` for no comparison.
+        model: that is to draw, to see that the two belong together; `None` for no look.
 
     Raises:
-        ValueError: a tokenizer that is not `image_tokenizer(autoencoder.num_codes)`, or an autoencoder without codes.
+        ValueError: a model that does not generate, whose tokenizer is not `image_tokenizer(autoencoder.num_codes)` or
+            that writes fewer tokens than an image has codes; or an autoencoder without codes.
 
     Example:
 
@@ -29,17 +30,34 @@ class Drawing:
     (TensorShape([2, 28, 28, 1]), [False, False])
     """
 
-    def __init__(self, autoencoder: ImageAutoencoder, tokenizer: Any = None) -> None:
+    def __init__(self, autoencoder: ImageAutoencoder, model: Any = None) -> None:
         if autoencoder.quantizer is None:
             raise ValueError(f"An autoencoder of kind {autoencoder.kind!r} has no codes to draw with. Take kind='vq'.")
         self.autoencoder = autoencoder
         self.tokenizer = image_tokenizer(autoencoder.num_codes)
         self.first = first_code_id(autoencoder.num_codes)
-        if tokenizer is not None and tokenizer.get_config() != self.tokenizer.get_config():
+        if model is not None:
+            self._check(model)
+
+    @property
+    def places(self) -> int:
+        """Codes of an image."""
+        rows, columns = self.autoencoder.code_shape
+        return rows * columns
+
+    def _check(self, model: Any) -> None:
+        tokenizer = getattr(model, "tokenizer", None)
+        if tokenizer is None or tokenizer.get_config() != self.tokenizer.get_config():
+            writes = "no tokens" if tokenizer is None else f"{tokenizer.vocabulary_size} tokens"
             raise ValueError(
-                f"This model writes {tokenizer.vocabulary_size} tokens, and the autoencoder's codes need "
-                f"image_tokenizer({autoencoder.num_codes}) with {self.tokenizer.vocabulary_size}. Give the autoencoder "
-                "that the model was trained with."
+                f"{type(model).__name__} writes {writes}, and the autoencoder's codes need "
+                f"image_tokenizer({self.autoencoder.num_codes}) with {self.tokenizer.vocabulary_size}. Give a model "
+                "that draws, and the autoencoder that the model was trained with."
+            )
+        if model.target_length < self.places:
+            raise ValueError(
+                f"The model writes {model.target_length} tokens, and an image of {self.autoencoder.image_shape} has "
+                f"{self.places} codes. Give the autoencoder that the model was trained with."
             )
 
     def images_of(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -48,8 +66,7 @@ class Drawing:
         An image is whole if its first tokens are as many codes as it has places. Where a token is none, the image has
         the first code, so that what was written can be seen.
         """
-        rows, columns = self.autoencoder.code_shape
-        places = rows * columns
+        (rows, columns), places = self.autoencoder.code_shape, self.places
         ids = tf.pad(tf.cast(ids, tf.int32)[:, :places], [[0, 0], [0, tf.maximum(0, places - tf.shape(ids)[1])]])
         codes = ids - self.first
         known = (codes >= 0) & (codes < self.autoencoder.num_codes)

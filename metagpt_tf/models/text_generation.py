@@ -54,6 +54,15 @@ class TextGenerator:
         texts = [cut(self.model.tokenizer.decode(row), stop) for row in ids]
         return texts[0] if isinstance(prompt, str) else texts
 
+    def ids(
+        self, prompts: Sequence[str], state: Any = None, sampler: Any = "greedy", seed: int | None = None
+    ) -> np.ndarray:
+        """What is written for prompts, as ids `(B, T)`: for texts that are more than text, as codes of images are."""
+        fast = self._fast_weights(state, None)
+        run = self._function(fast, self._length(None), generation.get(sampler), (), True)
+        vector = None if fast is None else tf.constant(fast.check(state))
+        return run(tf.constant(self._source(list(prompts), False)), vector, self._seeds(seed)).numpy()
+
     def _function(
         self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...], jit_compile: bool
     ) -> Any:

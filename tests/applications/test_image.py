@@ -18,10 +18,11 @@ from metagpt_tf.applications.image import (
     preprocess_text_data,
 )
 from metagpt_tf.applications.image_kinds import IMAGE_KINDS
-from metagpt_tf.datasets import load_images
+from metagpt_tf.datasets import SPLITS, load_images
 from metagpt_tf.meta import FOMAML, MetaLearner
-from metagpt_tf.models import ImageAutoencoder
-from metagpt_tf.tokenizers.image_codes import text_to_codes
+from metagpt_tf.models import Drawing, ImageAutoencoder
+from metagpt_tf.presets import PRETRAINED, Preset
+from metagpt_tf.tokenizers.image_codes import codes_to_text, text_to_codes
 
 SHAPE = {"meta_batch_size": 2, "k_shot": 3, "n_query": 2, "num_batches": {"train": 2, "validation": 1, "test": 1}}
 SIZES: dict[str, Any] = {"dim": 16, "num_heads": 2, "num_layers": 1, "hidden_dim": 32}
@@ -47,8 +48,8 @@ def data() -> tuple[Any, Any]:
 @pytest.mark.parametrize("task", list(IMAGE_KINDS))
 def test_each_kind_becomes_episodes(task: str, data: Any, autoencoder: ImageAutoencoder) -> None:
     images, texts = data
-    coded = preprocess_image_data(images, task, autoencoder)
-    episodes = image_episodes(preprocess_text_data(texts), coded, autoencoder, **SHAPE)
+    coded = preprocess_image_data(images, task, autoencoder, text_descriptions=texts)
+    episodes = image_episodes(preprocess_text_data(texts), coded, **SHAPE)
     episode = next(iter(episodes["train"]))
     assert episode.support_y.shape == (2, 3, 50) and (episode.support_y.numpy() != 0).all()
     source = episodes["tasks"].tokenizer.decode(episode.support_x.numpy()[0, 0])
@@ -58,21 +59,23 @@ def test_each_kind_becomes_episodes(task: str, data: Any, autoencoder: ImageAuto
     np.testing.assert_array_equal(text_to_codes(truth, (7, 7)), autoencoder.encode(images["meta_train"][style][6:7])[0])
     if task == "inpainting":
         assert given.count("_") == 9 and all(a in (b, "_") for a, b in zip(given, truth, strict=True))
-    assert preprocess_image_data(images, task, autoencoder).given == coded.given  # the same seed
+    again = preprocess_image_data(images, task, autoencoder, text_descriptions=texts)
+    assert again.given == coded.given  # the same seed
 
 
 def test_fit_evaluate_draw(data: Any, autoencoder: ImageAutoencoder) -> None:
     images, texts = data
-    episodes = image_episodes(
-        preprocess_text_data(texts), preprocess_image_data(images, autoencoder=autoencoder), autoencoder, **SHAPE
-    )
+    coded = preprocess_image_data(images, autoencoder=autoencoder)
+    episodes = image_episodes(preprocess_text_data(texts), coded, **SHAPE)
     learner = define_meta_gpt_image_model("nano", FOMAML(1, 0.1, scope="low_rank"), autoencoder=autoencoder, **SIZES)
     learner.model.compile("adam")
     learner.fit(episodes["train"], verbose=0)
     figures = evaluate_image_model(learner, episodes["test"], autoencoder, prompts=2, sampler="temperature", seed=0)
     for name in ("bits_per_code", "bits_per_pixel", "ssim", "whole"):
         assert np.isfinite(figures[name]) and np.isfinite(figures[f"pre_{name}"])
-    assert figures["bits_per_pixel"] == pytest.approx(figures["bits_per_code"] * 49 / 784)
+    logs = learner.evaluate(episodes["test"], verbose=0, return_dict=True)
+    assert figures["bits_per_code"] == pytest.approx(logs["loss"] / np.log(2) * 50 / 49, rel=1e-4)
+    assert 1.0 < figures["bits_per_code"] < np.log2(learner.model.tokenizer.vocabulary_size) + 1
     support = next(iter(episodes["test"]))
     state = learner.adapt((support.support_x[0], support.support_y[0]))
     with pytest.warns(UserWarning, match="of 4 drawings lack codes"):  # it was hardly trained
@@ -80,6 +83,47 @@ def test_fit_evaluate_draw(data: Any, autoencoder: ImageAutoencoder) -> None:
             learner, ["letter g", "digit 7"], state, samples=2, autoencoder=autoencoder, seed=1, sampler="temperature"
         )
     assert drawn.shape == (4, 28, 28, 1) and drawn.min() >= 0 and drawn.max() <= 1
+
+
+def test_what_is_shown_and_hidden_reaches_the_model(data: Any, autoencoder: ImageAutoencoder, monkeypatch: Any) -> None:
+    learner = define_meta_gpt_image_model("nano", autoencoder=autoencoder, **SIZES)
+    read: list[str] = []
+    whole = Drawing(autoencoder).tokenizer.pack(codes_to_text(np.zeros((1, 7, 7), int)), 50)
+
+    def ids(sources: list[str], *rest: Any) -> np.ndarray:
+        read.extend(sources)
+        return whole
+
+    monkeypatch.setattr(learner.model.text_generator, "ids", ids)
+    image = data[0]["meta_test"][next(iter(data[0]["meta_test"]))][:1]
+    hidden = np.arange(49).reshape(1, 7, 7) < 3
+    shown = codes_to_text(autoencoder.encode(image))[0]
+    generate_images(learner, "letter A", given=image, hidden=hidden, autoencoder=autoencoder)
+    generate_images(learner, "letter A", given=image, autoencoder=autoencoder)
+    assert read == ["letter A:___" + shown[3:], "letter A:" + shown]
+    with pytest.raises(ValueError, match=r"hidden is \(1, 7, 7\) bool"):
+        generate_images(learner, "letter A", given=image, hidden=hidden[0], autoencoder=autoencoder)
+    with pytest.raises(ValueError, match="there are none"):
+        generate_images(learner, "letter A", hidden=hidden, autoencoder=autoencoder)
+    with pytest.raises(ValueError, match="text_prompt has 2 descriptions and 1 images"):
+        generate_images(learner, ["a", "b"], given=image, autoencoder=autoencoder)
+
+
+def test_the_trained_codes_are_what_their_card_says() -> None:
+    """On the glyphs of held-out families: the preset that every verb takes when none is given."""
+    preset, codes = Preset(PRETRAINED / "glyph_codes"), ImageAutoencoder.from_preset()
+    images = np.concatenate(list(load_image_data()[0]["meta_test"].values()))
+    used, error = codes.codes_in_use(images), np.mean((images - codes.predict(images, verbose=0)) ** 2, axis=(1, 2, 3))
+    card = preset.card["figures"]["meta_test"]
+    assert float(np.mean(-10 * np.log10(error))) == pytest.approx(card["psnr"], abs=0.05)
+    assert used.used == pytest.approx(card["codes_used"], abs=5) and card["psnr"] > 25
+    names = dict(zip(SPLITS, "abc", strict=True))
+    coded = preprocess_image_data({split: {name: images[:8]} for split, name in names.items()})
+    prompts = {split: {name: ["x:"] * 8} for split, name in names.items()}
+    episodes = image_episodes(prompts, coded, k_shot=4, n_query=4)
+    model: Any = define_meta_gpt_image_model("nano", **SIZES).model
+    x, y = (part.shape[1] for part in episodes["tasks"].episode("a", 4, 4)[:2])
+    assert (x, y) == (model.source_length, model.target_length)  # what is not given fits together
 
 
 def test_what_is_refused(data: Any, autoencoder: ImageAutoencoder) -> None:
@@ -94,13 +138,19 @@ def test_what_is_refused(data: Any, autoencoder: ImageAutoencoder) -> None:
         preprocess_image_data({"meta_train": {"a": np.zeros((2, 20, 20, 1))}}, autoencoder=autoencoder)
     short = {split: {task: rows[:5] for task, rows in tasks.items()} for split, tasks in texts.items()}
     with pytest.raises(ValueError, match="5 descriptions and 62 images"):
+        image_episodes(preprocess_text_data(short), preprocess_image_data(images, autoencoder=autoencoder), **SHAPE)
+    with pytest.raises(ValueError, match="give text_descriptions"):
+        preprocess_image_data(images, "style_transfer", autoencoder)
+    with pytest.raises(ValueError, match="needs source_length=10, received 8"):
         image_episodes(
-            preprocess_text_data(short), preprocess_image_data(images, autoencoder=autoencoder), autoencoder, **SHAPE
+            preprocess_text_data(texts), preprocess_image_data(images, "generation", autoencoder), 8, **SHAPE
         )
-    with pytest.raises(ValueError, match="no other task there has 62 images"):
-        preprocess_image_data(
-            {"meta_train": {"a": images["meta_train"][next(iter(images["meta_train"]))]}}, "style_transfer", autoencoder
-        )
+    with pytest.raises(ValueError, match="no descriptions of"):
+        image_episodes({"meta_train": {}}, preprocess_image_data(images, "generation", autoencoder), **SHAPE)
+    only = dict(list(images["meta_train"].items())[:1])
+    said = {"meta_train": {name: texts["meta_train"][name] for name in only}}
+    with pytest.raises(ValueError, match="none there draws 'letter A'"):
+        preprocess_image_data({"meta_train": only}, "style_transfer", autoencoder, text_descriptions=said)
     learner: MetaLearner = define_meta_gpt_image_model("nano", autoencoder=autoencoder, **SIZES)
     other = ImageAutoencoder(num_codes=8, code_dim=4, filters=8, num_blocks=1)
     with pytest.raises(ValueError, match="that the model was trained with"):
@@ -159,8 +209,26 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
         (tmp_path / task / "x.png").unlink()
     with pytest.raises(ValueError, match=r"-7\.png has no description"):
         load_images(tmp_path)
-    (tmp_path / "a" / "captions.csv").write_text("name,text\n")
-    (tmp_path / "b" / "captions.csv").write_text("file,text\nother.png,x\n")
-    (tmp_path / "c" / "captions.csv").write_text("file,text\n-7.png,x\n")
-    with pytest.raises(ValueError, match=r"columns file and text, has name|does not describe -7\.png"):
+
+
+@pytest.mark.parametrize(
+    ("captions", "words"),
+    [
+        (b"name,text\n", "columns file and text, has name, text"),
+        ("\ufefffile,text\nother.png,x\n".encode(), r"does not describe -7\.png"),  # as spreadsheets save it
+        (b"file,text\n-7.png,\xe9\n", "line 2: expected UTF-8"),
+    ],
+)
+def test_captions_that_are_wrong(tmp_path: Path, captions: bytes, words: str) -> None:
+    for task in "abc":
+        write(tmp_path / task / "-7.png", (28, 28, 1))
+        (tmp_path / task / "captions.csv").write_bytes(captions)
+    with pytest.raises(ValueError, match=words):
+        load_images(tmp_path)
+
+
+def test_sixteen_bits_are_not_cut_to_eight(tmp_path: Path) -> None:
+    for task in "abc":
+        write(tmp_path / task / "x.png", (28, 28, 1), tf.uint16)
+    with pytest.raises(ValueError, match="16 bits a channel"):
         load_images(tmp_path)

@@ -93,7 +93,7 @@ def test_export_and_its_exit_codes(trained, tmp_path):
     ("arguments", "message"),
     [
         (["generate", "x", "--model", "missing.keras"], "no model file at missing.keras"),
-        (["generate", "x", "--model", "text_nano", "--sampler", "beam", "--temperature", "1"], "takes no temperature"),
+        (["generate", "x", "--model", "text_nano", "--temperature", "1"], "add --sampler top_k"),
         (["train", "--data", "missing_folder", "--output", "x.keras"], "missing_folder"),
         (["train", "--output", "x.keras", "--algorithm", "mamll"], "Did you mean 'maml'"),
     ],

@@ -58,7 +58,12 @@ def test_png_files_come_out_of_the_graph(drawing_learner, autoencoder, drawn, tm
         np.testing.assert_allclose(pixels / 255.0, image, atol=1 / 255)
     state = reader.call("adapt", {"support_x": drawn[0], "support_y": drawn[1]}).outputs["state"]
     adapted = reader.call("draw_adapted", {"prompt": text, "state": state, **columns}).outputs
-    assert adapted["png_bytes"][0].startswith(b"\x89PNG")
+    mapping = drawing_learner.layout.mapping(tf.constant(state))
+    with keras.StatelessScope(state_mapping=mapping):  # the state in the place of the weights
+        ids = drawing_learner.model.generate_ids(tf.constant(drawn[0][:2]), 50)
+    expected = Drawing(autoencoder).images_of(ids)[0].numpy()
+    for png, image in zip(adapted["png_bytes"], expected, strict=True):
+        np.testing.assert_allclose(tf.io.decode_png(png).numpy() / 255.0, image, atol=1 / 255)
     short = reader.call("draw", {"text": text, **{**columns, "max_length": np.array([5, 6], "int32")}}).outputs
     assert short["whole"].tolist() == [False, False] and short["png_bytes"][1].startswith(b"\x89PNG")
 

@@ -36,6 +36,7 @@ def test_there_are_notebooks():
         "02_text",
         "03_code",
         "05_compression",
+        "06_serving",
     ]
 
 

@@ -36,19 +36,38 @@ def test_codes_are_running_means():
     np.testing.assert_allclose(layer.codes, [[(0.5 * -3 + 0.5 * -1) / 1.0], [3.0]], atol=1e-6)
 
 
-def test_a_code_of_no_vector_begins_anew():
-    layer = VectorQuantizer(num_codes=3, code_dim=2)
-    z = tf.constant([[5.0, 5.0], [6.0, 5.0], [5.0, 6.0]])
-    for _ in range(20):
-        layer(z, training=True)
-    assert len(set(layer.ids(z).numpy().tolist())) == 3
+def test_codes_that_never_begin_anew_stay_where_they_are():
+    layer = VectorQuantizer(num_codes=4, code_dim=1, restart_below=0.0)
+    layer.build((None, 1))
+    layer.codes.assign([[0.0], [5.0], [6.0], [7.0]])
+    layer(tf.constant([[1.0], [2.0]]), training=True)
+    np.testing.assert_allclose(layer.codes, [[1.5], [5.0], [6.0], [7.0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("restart_below", [0.3, 1.0, 4.0])
+def test_a_code_of_no_vector_begins_anew(restart_below):
+    z = 10.0 + tf.random.stateless_normal([512, 2], [0, 1])  # far from where codes begin
+    errors = {}
+    for limit in (0.0, restart_below):
+        layer = VectorQuantizer(num_codes=16, code_dim=2, restart_below=limit)
+        for _ in range(100):
+            layer(z, training=True)
+        errors[limit] = float(tf.reduce_mean((layer(z) - z) ** 2))
+    assert len(set(layer.ids(z).numpy().tolist())) == 16 and errors[restart_below] < 0.5 * errors[0.0]
+    before = layer.codes.numpy()
+    layer(z, training=True)
+    np.testing.assert_allclose(layer.codes, before, atol=0.2)  # and settles
     before = layer.codes.numpy()
     layer(z)  # not in training
     np.testing.assert_array_equal(layer.codes, before)
 
 
 def test_what_is_refused():
-    for arguments, words in (({"num_codes": 0}, "num_codes"), ({"decay": 1.0}, r"in \[0, 1\)")):
+    for arguments, words in (
+        ({"num_codes": 0}, "num_codes"),
+        ({"decay": 1.0}, r"in \[0, 1\)"),
+        ({"restart_below": -1}, "at least 0"),
+    ):
         with pytest.raises(ValueError, match=words):
             VectorQuantizer(**arguments)
     with pytest.raises(ValueError, match="codes of 32 numbers"):
