@@ -58,8 +58,8 @@ def load_code_data(
 
 def preprocess_code_data(
     data: Functions,
-    source_length: int = 64,
-    target_length: int = 64,
+    source_length: int = LENGTH,
+    target_length: int = LENGTH,
     tokenizer: Any = "bytes",
     meta_batch_size: int = 4,
     k_shot: int = 8,
@@ -100,7 +100,7 @@ def preprocess_code_data(
     sizes = {"source_bytes": source_length - 1, "target_bytes": target_length - 1}
     problems = code_problems(data, task, seed, representation, **sizes)
     shape = (meta_batch_size, k_shot, n_query)
-    tokenizer = trained_tokenizer(tokenizer, problems, vocabulary_size)
+    tokenizer = trained_tokenizer(tokenizer, lambda: problems, vocabulary_size)
     return text_episodes(problems, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 
@@ -131,6 +131,6 @@ def define_meta_gpt_code_model(
             model cannot take.
     """
     given = {"source_length": source_length, "target_length": target_length}
-    known = find_preset(preset) is not None
-    lengths = {name: length or LENGTH for name, length in given.items() if length is not None or not known}
+    own = {} if find_preset(preset) else dict.fromkeys(given, LENGTH)
+    lengths = {**own, **{name: length for name, length in given.items() if length is not None}}
     return define_learner(preset, algorithm, optimizer, tokenizer, **lengths, **overrides)

@@ -1,7 +1,7 @@
 """What the verbs of all text applications share: pairs to episodes, a preset to a compiled learner."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,11 +15,12 @@ from metagpt_tf.saving import load_learner
 from metagpt_tf.tasks import TextTasks
 from metagpt_tf.tokenizers import BPETokenizer, Tokenizer
 
+Pairs = Mapping[str, Mapping[str, Sequence[tuple[str, str]]]]
 BATCHES = {"train": 200, "validation": 4, "test": 8}
 
 
 def text_episodes(
-    pairs: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]],
+    pairs: Pairs,
     tokenizer: Any,
     source_length: int,
     target_length: int,
@@ -54,12 +55,10 @@ def text_episodes(
     return {**episodes, "tasks": tasks}
 
 
-def trained_tokenizer(
-    tokenizer: Any, pairs: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]], vocabulary_size: int
-) -> Tokenizer:
-    """The tokenizer of that name or configuration; `"bpe"` is trained on the texts of the training tasks."""
+def trained_tokenizer(tokenizer: Any, pairs: Callable[[], Pairs], vocabulary_size: int) -> Tokenizer:
+    """The tokenizer of that name or configuration; `"bpe"` is trained on `pairs()` of the training tasks."""
     if isinstance(tokenizer, str) and tokenizer == "bpe":
-        texts = [text for rows in pairs["meta_train"].values() for pair in rows for text in pair]
+        texts = [text for rows in pairs()["meta_train"].values() for pair in rows for text in pair]
         return BPETokenizer.train(texts, vocabulary_size)
     return tokenizers.get(tokenizer)
 

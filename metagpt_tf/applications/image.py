@@ -22,11 +22,10 @@ from metagpt_tf.models import Drawing, ImageAutoencoder, MetaGPT, structural_sim
 from metagpt_tf.presets import find_preset
 from metagpt_tf.tasks import Episode
 from metagpt_tf.tokenizers import clean_text
-from metagpt_tf.tokenizers.image_codes import codes_to_text
+from metagpt_tf.tokenizers.image_codes import codes_to_text, is_code
 
 END = ":"  # of a description: codes begin after it
 SOURCE_LENGTH = 64
-PRIVATE = ("\ue000", "\uefff")
 
 
 def load_image_data(
@@ -303,7 +302,7 @@ def _prompts(texts: Sequence[str], where: str) -> list[str]:
     found = []
     for number, text in enumerate(texts):
         cleaned = clean_text(text, keep_lines=False).rstrip(END)
-        if not cleaned or any(PRIVATE[0] <= character <= PRIVATE[1] for character in cleaned):
+        if not cleaned or any(map(is_code, cleaned)):
             raise ValueError(
                 f"Description {number} of {where} is {text!r}; expected words, without the characters U+E000 to "
                 "U+EFFF, which stand for codes."

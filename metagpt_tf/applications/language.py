@@ -106,15 +106,15 @@ def preprocess_data(
     if stop_words is not None and not kind.stop_words:
         raise ValueError(f"stop_words would be missing from what {task!r} is to write: use it with 'classification'.")
     change = _cleaner(clean)
+    sizes = source_length - 1, target_length - 1
     data = _each(data, change) if kind.running else data  # before it is cut: the blank at a cut stays
-    pairs = kind.pair(data, source_length - 1, target_length - 1, **options)
-    if not kind.running:
-        pairs = _mapped(pairs, _without_stop_words(change, stop_words), change)
+    cut = functools.partial(kind.pair, data, *sizes, **options)
+    read = _without_stop_words(change, stop_words)
+    pairs = cut if kind.running else functools.cache(lambda: _mapped(cut(), read, change))
     tokenizer = trained_tokenizer(_tokenizer(tokenizer), pairs, vocabulary_size)
-    if kind.running:
-        pairs = cut_to_fit(data, tokenizer, source_length - 1, target_length - 1, **options)
+    found = cut_to_fit(data, tokenizer, *sizes, **options) if kind.running else pairs()
     shape = meta_batch_size, k_shot, n_query
-    return text_episodes(pairs, tokenizer, source_length, target_length, shape, num_batches, seed)
+    return text_episodes(found, tokenizer, source_length, target_length, shape, num_batches, seed)
 
 
 def define_meta_gpt_model(

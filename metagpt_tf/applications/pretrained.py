@@ -15,7 +15,7 @@ import numpy as np
 
 from metagpt_tf.applications import code, language
 from metagpt_tf.applications.intervals import interval_95
-from metagpt_tf.applications.pretraining import bits_per_byte
+from metagpt_tf.applications.pretraining import in_bits_per_byte
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
@@ -142,7 +142,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         ("twin_", twin_of(preset), card["twin"]["steps"]),
     ):
         losses = AdaptationCurve(learner, tuple(range(max(steps, 1) + 1)))(episodes)
-        bits = bits_per_byte(learner, episodes, losses)
+        bits = in_bits_per_byte(learner, episodes, losses)
         for when, column in (("before", 0), ("after", steps)):
             found[f"{prefix}{when}"] = _over_tasks(bits[:, column])
     differences = [abs(found[key]["mean"] - card["per_seed"][key][0]) for key in found]

@@ -189,7 +189,7 @@ def _judged(
     return figures
 
 
-def bits_per_byte(learner: MetaLearner, episodes: tf.data.Dataset, losses: np.ndarray) -> np.ndarray:
+def in_bits_per_byte(learner: MetaLearner, episodes: tf.data.Dataset, losses: np.ndarray) -> np.ndarray:
     """Losses `(t, i)` in nats per token of each task's queries, as bits per byte of that task's text."""
     tokenizer = cast(MetaGPT, learner.model).tokenizer
     tasks = (np.asarray(task) for episode in episodes for task in Episode(*episode).query_y)
@@ -207,5 +207,5 @@ def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float
     best = min(finite, key=lambda m: float(finite[m].min()))
     steps = int(finite[best].argmin())
     held_out = recipe.judged(tasks.split("meta_test"))
-    losses = bits_per_byte(learner, held_out, curve(held_out, best)).mean(axis=0)
+    losses = in_bits_per_byte(learner, held_out, curve(held_out, best)).mean(axis=0)
     return float(losses[0]), float(losses[steps]), {"rate_multiplier": best, "steps": steps}

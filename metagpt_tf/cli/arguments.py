@@ -116,7 +116,8 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     _application(verb)
     _data(verb)
     verb.add_argument(
-        "--tokenizer", help="bytes, or bpe, trained on the training tasks; default that of the app's preset"
+        "--tokenizer",
+        help="bytes, or bpe, trained on the tasks; default that of a trained --preset, or of the app's",
     )
     verb.add_argument(
         "--preset", default="nano", help="size of the model: nano (default), tiny, small, base; or a preset"
@@ -130,7 +131,9 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--inner-learning-rate", type=float, default=0.5, help="rate of those steps (default 0.5)")
     verb.add_argument("--learning-rate", type=float, default=5e-4, help="peak rate of the outer Adam (default 0.0005)")
     verb.add_argument(
-        "--length", type=_positive, help="tokens of source and of target; default those of the app's preset"
+        "--length",
+        type=_positive,
+        help="tokens of source and target; default those of a trained --preset, or the app's",
     )
     verb.add_argument("--warm-steps", type=int, default=300, help="steps of plain training first (default 300)")
     verb.add_argument("--steps", type=_positive, default=100, help="steps of meta-training (default 100)")

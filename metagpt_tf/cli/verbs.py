@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from metagpt_tf import generation as samplers
+from metagpt_tf import generation
 from metagpt_tf.applications.comparison import STEPS, Plan
 from metagpt_tf.applications.pretrained import measure_preset
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
@@ -131,7 +131,7 @@ def _sampler(arguments: Namespace) -> Any:
         raise ValueError(
             "greedy takes the likeliest token, whatever the temperature: add --sampler top_k, for example."
         )
-    return samplers.get(arguments.sampler, **options) if options else arguments.sampler
+    return generation.get(arguments.sampler, **options) if options else arguments.sampler
 
 
 def evaluate(arguments: Namespace) -> int:

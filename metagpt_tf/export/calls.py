@@ -1,6 +1,5 @@
 """A first request to a served model, ready to paste: for curl and for Python with `requests` alone."""
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ EXAMPLES = {
     "support_target": "write that",
 }
 SHORT = 4096  # bytes of a request that a shell is given in one argument
-Inputs = dict[str, str]
 
 
 def first_calls(directory: Path, name: str = "model", port: int = REST_PORT) -> dict[str, str]:
@@ -72,25 +70,24 @@ def _curl(url: str, signature: str, known: Any) -> str:
     specs = known[signature].inputs
     if any(_size(spec) > SHORT // 4 for spec in specs.values()):
         return f"# {signature} reads numbers of shape {', '.join(map(str, map(_shape, specs.values())))}: see call.py"
-    inputs = {key: ast.literal_eval(_plain(key, specs[key])) for key in sorted(specs)}
+    inputs = {key: _value(key, specs[key]) for key in sorted(specs)}
     return f"curl {url} -d '{json.dumps({'signature_name': signature, 'inputs': inputs})}'"
 
 
 def _example(name: str, spec: Any) -> str:
     """One row of an input as Python writes it, zeros by their counts: an image of them would fill pages."""
-    shape = _shape(spec)
     if spec.dtype == STRING:
-        return _plain(name, spec)
+        return repr(_value(name, spec))
     text = "0"
-    for size in reversed(shape):
+    for size in reversed(_shape(spec)):
         text = f"[{text}]" + (f" * {size}" if size > 1 else "")
     return text
 
 
-def _plain(name: str, spec: Any) -> str:
+def _value(name: str, spec: Any) -> list[Any]:
     if spec.dtype == STRING:
-        return repr([EXAMPLES.get(name, "text")])
-    return repr(np.zeros(_shape(spec), int).tolist())
+        return [EXAMPLES.get(name, "text")]
+    return np.zeros(_shape(spec), int).tolist()
 
 
 def _shape(spec: Any) -> list[int]:

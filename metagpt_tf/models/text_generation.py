@@ -40,12 +40,8 @@ class TextGenerator:
     ) -> str | list[str] | Iterator[str]:
         """See `MetaGPT.generate`."""
         prompts, stop = self._prompts(prompt), self._stops(stop)
-        source = self._source(prompts, truncate)
-        length = self._length(max_length)
-        sampler = generation.get(sampler)
-        fast = self._fast_weights(state, scope)
-        vector = None if fast is None else tf.constant(fast.check(state))
-        seeds = self._seeds(seed)
+        given = self._inputs(prompts, state, max_length, sampler, seed, truncate, scope)
+        source, vector, fast, length, sampler, seeds = given
         if stream:
             if len(prompts) != 1:
                 raise ValueError(f"stream=True generates from one prompt at a time, received {len(prompts)}.")
@@ -58,10 +54,25 @@ class TextGenerator:
         self, prompts: Sequence[str], state: Any = None, sampler: Any = "greedy", seed: int | None = None
     ) -> np.ndarray:
         """What is written for prompts, as ids `(B, T)`: for texts that are more than text, as codes of images are."""
-        fast = self._fast_weights(state, None)
-        run = self._function(fast, self._length(None), generation.get(sampler), (), True)
+        given = self._inputs(list(prompts), state, None, sampler, seed, False, None)
+        source, vector, fast, length, sampler, seeds = given
+        return self._function(fast, length, sampler, (), True)(tf.constant(source), vector, seeds).numpy()
+
+    def _inputs(
+        self,
+        prompts: list[str],
+        state: Any,
+        max_length: int | None,
+        sampler: Any,
+        seed: int | None,
+        truncate: bool,
+        scope: str | None,
+    ) -> tuple[np.ndarray, Any, FastWeights | None, int, Any, Any]:
+        """Source, state, where the state goes, length, sampler and seeds, each checked."""
+        source, length = self._source(prompts, truncate), self._length(max_length)
+        sampler, fast = generation.get(sampler), self._fast_weights(state, scope)
         vector = None if fast is None else tf.constant(fast.check(state))
-        return run(tf.constant(self._source(list(prompts), False)), vector, self._seeds(seed)).numpy()
+        return source, vector, fast, length, sampler, self._seeds(seed)
 
     def _function(
         self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...], jit_compile: bool

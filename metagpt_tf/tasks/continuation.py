@@ -53,9 +53,7 @@ def text_chunks(
     >>> tasks.episode("count", k_shot=1, n_query=1).query_y.shape
     TensorShape([1, 6])
     """
-    for name, value in (("source_bytes", source_bytes), ("target_bytes", target_bytes)):
-        if value < LONGEST_CHARACTER:
-            raise ValueError(f"{name} must be at least {LONGEST_CHARACTER}, room for one character, received {value}.")
+    _check_sizes(source_bytes=source_bytes, target_bytes=target_bytes)
     sizes = f"{source_bytes} + {target_bytes} bytes"
     return _of_every_task(texts, join, on_small, sizes, lambda text: _cut(text, source_bytes, target_bytes))
 
@@ -97,13 +95,17 @@ def token_chunks(
     >>> token_chunks(texts, ByteTokenizer(), source_tokens=8, target_tokens=8)["meta_train"]["count"]
     [('one two', ' three')]
     """
-    for name, value in (("source_tokens", source_tokens), ("target_tokens", target_tokens)):
-        if value < LONGEST_CHARACTER:
-            raise ValueError(f"{name} must be at least {LONGEST_CHARACTER}, room for one character, received {value}.")
+    _check_sizes(source_tokens=source_tokens, target_tokens=target_tokens)
     sizes = f"{source_tokens} + {target_tokens} tokens"
     return _of_every_task(
         texts, join, on_small, sizes, lambda text: _cut_tokens(text, tokenizer, source_tokens, target_tokens)
     )
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < LONGEST_CHARACTER:
+            raise ValueError(f"{name} must be at least {LONGEST_CHARACTER}, room for one character, received {value}.")
 
 
 def _of_every_task(

@@ -52,6 +52,11 @@ def first_code_id(num_codes: int) -> int:
     return FIRST_MERGED + -(-num_codes // TAILS)
 
 
+def is_code(character: str) -> bool:
+    """Whether a character stands for a code."""
+    return FIRST_CHARACTER <= ord(character) < FIRST_CHARACTER + MOST_CODES
+
+
 def codes_to_text(codes: Any) -> list[str]:
     """Codes `(N, ...)` of N images as N texts, row by row.
 
@@ -73,7 +78,7 @@ def text_to_codes(text: str, shape: Sequence[int], num_codes: int = MOST_CODES) 
     Raises:
         ValueError: fewer or more codes than the shape has places, or a code that does not exist.
     """
-    found = [ord(c) - FIRST_CHARACTER for c in text if 0 <= ord(c) - FIRST_CHARACTER < MOST_CODES]
+    found = [ord(character) - FIRST_CHARACTER for character in text if is_code(character)]
     if len(found) != int(np.prod(shape)):
         raise ValueError(f"Expected an image of {tuple(shape)} codes, received a text with {len(found)} codes.")
     if found and max(found) >= num_codes:
