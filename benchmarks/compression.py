@@ -89,7 +89,7 @@ class Variants:
         self.inner_steps = preset.card["steps"]
         self.original = load_learner(options.preset)
         tokenizer = self.original.model.tokenizer
-        training = tasks_of(origin, self.recipe, training=True, tokenizer=tokenizer)
+        training = tasks_of(origin, self.recipe, "training", tokenizer)
         self.training = training.as_dataset(4, self.recipe.k_shot, self.recipe.k_shot, seed=1)
         held_out = tasks_of(origin, self.recipe, tokenizer=tokenizer).split("meta_test")
         shape = (self.recipe.k_shot, self.recipe.k_shot, 1)

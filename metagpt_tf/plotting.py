@@ -176,3 +176,40 @@ def front_figure(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel:
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
     return figure
+
+
+def contact_sheet(blocks: Mapping[str, Mapping[str, Any]], title: str = "") -> Any:
+    """Small images side by side: a block for each task, a row for each kind of image.
+
+    Args:
+        blocks: name of a block -> name of a row -> `(n, H, W, C)` in [0, 1], C 1 (0 is paper, 1 ink) or 3; rows may
+            differ in length.
+        title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: no rows, or images of different sizes.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [(f"{block}\n{name}", np.asarray(row)) for block, kinds in blocks.items() for name, row in kinds.items()]
+    shapes = {images.shape[1:] for _, images in rows}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 3:
+        raise ValueError(f"contact_sheet needs rows of images (n, H, W, C) of one size, received {sorted(shapes)}.")
+    height, width, channels = next(iter(shapes))
+    longest = max(len(images) for _, images in rows)
+    figure = Figure(figsize=(1.6 + 0.42 * longest, 0.46 * len(rows) + 0.5), layout="constrained")
+    panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    look = {"cmap": "Greys", "vmin": 0.0, "vmax": 1.0, "interpolation": "nearest"}
+    for axes, (name, images) in zip(panels, rows, strict=True):
+        strip = np.full((height, width * longest, channels), 0.0 if channels == 1 else 1.0)
+        strip[:, : width * len(images)] = np.concatenate(list(images), axis=1) if len(images) else strip[:, :0]
+        axes.imshow(strip.squeeze(-1) if channels == 1 else strip, **look)
+        axes.set_yticks([height / 2], [name], fontsize=7, parse_math=False)
+        axes.tick_params(length=0)
+        axes.set_xticks([])
+        axes.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=9, parse_math=False)
+    return figure

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,16 @@ from metagpt_tf.applications.pretraining import pretrain
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.presets import PRETRAINED
 
+META = {"load_for_meta_training", "preprocess_for_meta_training"}
 
-def run(name: str, recipe_of: Any, about: Mapping[str, Any], description: str | None) -> None:
+
+def run(
+    name: str,
+    recipe_of: Any,
+    about: Mapping[str, Any],
+    description: str | None,
+    finish: Callable[[list[Path]], None] | None = None,
+) -> None:
     """Read the command line and do what it says.
 
     Args:
@@ -23,12 +31,15 @@ def run(name: str, recipe_of: Any, about: Mapping[str, Any], description: str | 
         recipe_of: seed to `Recipe`.
         about: the words of the card, and where its tasks come from.
         description: of the script.
+        finish: does what is left once the preset is made; told the folders of the seeds.
     """
     options = _parse(description)
     folders = [options.folder / name / f"seed_{seed}" for seed in options.seeds]
     if options.finish:
         card = assemble(PRETRAINED / name, folders, {"name": name, **about})
         print(f"{name}: {card['before']} -> {card['after']}, twin {card['twin_after']}")
+        if finish is not None:
+            finish(folders)
         return
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
@@ -43,8 +54,10 @@ def _one_seed(recipe: Recipe, folder: Path, origin: Mapping[str, Any]) -> None:
         print(f"{time.perf_counter() - began:6.0f} s  seed {recipe.seed}: {message}", flush=True)
 
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = tasks_of(origin, recipe, training=True)
-    figures = pretrain(recipe, tasks, folder, report, tasks_of(origin, recipe, tokenizer=tasks.tokenizer))
+    tasks = tasks_of(origin, recipe, "training")
+    judged_on = tasks_of(origin, recipe, tokenizer=tasks.tokenizer)
+    later = tasks_of(origin, recipe, "meta_training", tasks.tokenizer) if META & set(origin) else None
+    figures = pretrain(recipe, tasks, folder, report, judged_on, later)
     keep_figures(folder, figures)
     report(", ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float)))
 

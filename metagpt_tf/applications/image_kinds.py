@@ -3,6 +3,8 @@
 Axes: N images, H height, W width, C channels.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ Condition = Callable[["Styles", str, str], list[str]]
 HIDDEN = "_"  # a place that is not shown
 NOISE = 0.3  # standard deviation of what denoising has to take away
 HALF = 2
+MIXED = "mixed"
 
 
 class CodedImages(NamedTuple):
@@ -35,7 +38,8 @@ class CodedImages(NamedTuple):
     autoencoder: ImageAutoencoder
 
 
-class Styles(NamedTuple):
+@dataclasses.dataclass
+class Styles:
     """All that a condition may look at.
 
     Attributes:
@@ -49,6 +53,36 @@ class Styles(NamedTuple):
     descriptions: Mapping[str, Mapping[str, Sequence[str]]] | None
     autoencoder: ImageAutoencoder
     draw: np.random.Generator
+
+    @functools.cached_property
+    def described(self) -> dict[tuple[str, str], list[tuple[str, int]]]:
+        """Split and description to the images that have it, by task and place."""
+        found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for split, tasks in (self.descriptions or {}).items():
+            for task, texts in tasks.items():
+                for place, text in enumerate(texts):
+                    found.setdefault((split, text), []).append((task, place))
+        return found
+
+    def only(self, split: str, task: str, places: np.ndarray) -> "Styles":
+        """The same with some of one task's images; other tasks stay."""
+        images = {split: {**self.images[split], task: self.images[split][task][places]}}
+        texts = self.descriptions
+        if texts is not None:
+            texts = {split: {**texts[split], task: [texts[split][task][place] for place in places]}}
+        few = Styles(images, texts, self.autoencoder, self.draw)
+        few.described = self.described
+        return few
+
+    def other(self, split: str, task: str, text: str) -> np.ndarray | None:
+        """An image of that description of another task, drawn at random; `None` if no other has one."""
+        known = self.described.get((split, text), [])
+        if all(one == task for one, _ in known):
+            return None
+        while True:
+            one, place = known[int(self.draw.integers(len(known)))]
+            if one != task:
+                return self.images[split][one][place]
 
 
 def hidden_text(text: str, hidden: np.ndarray) -> str:
@@ -91,19 +125,28 @@ def _in_another_style(styles: Styles, split: str, task: str) -> list[str]:
     """What has the same description in another task of the split."""
     if styles.descriptions is None:
         raise ValueError("style_transfer pairs images that have one description: give text_descriptions.")
-    known: dict[str, list[np.ndarray]] = {}
-    for other, texts in styles.descriptions[split].items():
-        for text, image in zip(texts, styles.images[split][other], strict=True) if other != task else ():
-            known.setdefault(text, []).append(image)
     chosen = []
     for text in styles.descriptions[split][task]:
-        if text not in known:
+        image = styles.other(split, task, text)
+        if image is None:
             raise ValueError(
                 f"style_transfer shows what {task!r} of {split!r} draws as another task draws it, and none there draws "
                 f"{text!r}. Leave it out, or give tasks that draw the same things."
             )
-        chosen.append(known[text][int(styles.draw.integers(len(known[text])))])
+        chosen.append(image)
     return codes_to_text(styles.autoencoder.encode(np.stack(chosen)))
+
+
+def _one_of_all(styles: Styles, split: str, task: str) -> list[str]:
+    """Each image as one of the kinds shows it, drawn anew for each; about a fifth as generation does, with nothing."""
+    kinds = [show for name, show in IMAGE_KINDS.items() if name != MIXED]
+    count = len(styles.images[split][task])
+    drawn, shown = styles.draw.integers(len(kinds), size=count), [""] * count
+    for kind, show in enumerate(kinds):
+        places = np.flatnonzero(drawn == kind)
+        for place, text in zip(places, show(styles.only(split, task, places), split, task), strict=True):
+            shown[place] = text
+    return shown
 
 
 IMAGE_KINDS: dict[str, Condition] = {
@@ -112,16 +155,29 @@ IMAGE_KINDS: dict[str, Condition] = {
     "denoising": _with_noise,
     "super_resolution": _half_as_fine,
     "style_transfer": _in_another_style,
+    MIXED: _one_of_all,
 }
 
 
 def coded_images(styles: Styles, task: str) -> CodedImages:
     """Every image as codes, and what is given of it; see `preprocess_image_data`."""
+    given, encode = shown_of(styles, task), styles.autoencoder.encode
+    targets = {
+        split: {name: codes_to_text(encode(images)) for name, images in tasks.items()}
+        for split, tasks in styles.images.items()
+    }
+    return CodedImages(targets, given, styles.autoencoder)
+
+
+def shown_of(styles: Styles, task: str) -> Texts:
+    """What a kind of task gives of every image.
+
+    Raises:
+        ValueError: an unknown kind, or no other style to show for one of them.
+    """
     if task not in IMAGE_KINDS:
         raise ValueError(f"Unknown image task {task!r}. {closest(str(task), IMAGE_KINDS)}")
-    targets: Texts = {}
-    given: Texts = {}
-    for split, tasks in styles.images.items():
-        targets[split] = {name: codes_to_text(styles.autoencoder.encode(images)) for name, images in tasks.items()}
-        given[split] = {name: IMAGE_KINDS[task](styles, split, name) for name in tasks}
-    return CodedImages(targets, given, styles.autoencoder)
+    return {
+        split: {name: IMAGE_KINDS[task](styles, split, name) for name in tasks}
+        for split, tasks in styles.images.items()
+    }

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from metagpt_tf.applications import code, language
+from metagpt_tf.applications import code, image, language
 from metagpt_tf.applications.intervals import interval_95
-from metagpt_tf.applications.pretraining import in_bits_per_byte
+from metagpt_tf.applications.pretraining import in_bits
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
@@ -30,27 +30,37 @@ JUDGED = ("before", "after", "twin_before", "twin_after", "twin_time_before", "t
 VERBS: dict[str, tuple[Callable[..., Any], Callable[..., dict[str, Any]]]] = {
     "language": (language.load_data, language.preprocess_data),
     "code": (code.load_code_data, code.preprocess_code_data),
+    "image": (image.load_image_data, image.preprocess_images),
 }
 
 
 def tasks_of(
-    origin: Mapping[str, Any], recipe: Recipe, training: bool = False, tokenizer: Tokenizer | None = None
+    origin: Mapping[str, Any], recipe: Recipe, use: str = "judging", tokenizer: Tokenizer | None = None
 ) -> TextTasks:
     """The tasks that a preset is judged on, or trained on.
 
     Args:
-        origin: `{"app": "language" | "code", "load": options of load_data, "preprocess": options of preprocess_data}`;
-            `"load_for_training"`, if it is there, has the options for training: more data, and the same held out.
+        origin: `{"app": "language" | "code" | "image", "load": options of load_data, "preprocess": options of
+            preprocess_data}`; `"load_for_training"` and `"preprocess_for_training"`, if they are there, have the
+            options for training: more data, and the same held out; those `"…_for_meta_training"` have what only the
+            meta-training and the twins see.
         recipe: its lengths and the shape of its episodes are used.
-        training: which of the two.
+        use: `"judging"`, `"training"` or `"meta_training"`.
         tokenizer: that of a model that is trained already; `None` for what `origin` says, bytes if it says nothing.
     """
     load, preprocess = VERBS[origin["app"]]
-    options = origin.get("load_for_training", origin["load"]) if training else origin["load"]
+    load_options, options = (_options(origin, step, use) for step in ("load", "preprocess"))
     names = ("source_length", "target_length", "meta_batch_size", "k_shot", "n_query")
     sizes = {name: getattr(recipe, name) for name in names}
     own = {} if tokenizer is None else {"tokenizer": tokenizer}
-    return preprocess(load(**options), **{"tokenizer": "bytes", **origin["preprocess"], **own}, **sizes)["tasks"]
+    return preprocess(load(**load_options), **{"tokenizer": "bytes", **sizes, **options, **own})["tasks"]
+
+
+def _options(origin: Mapping[str, Any], step: str, use: str) -> dict[str, Any]:
+    """Those of that use, else those of training, else those of judging."""
+    wanted = {"judging": [], "training": ["training"], "meta_training": ["meta_training", "training"]}[use]
+    found = [origin[f"{step}_for_{name}"] for name in wanted if f"{step}_for_{name}" in origin]
+    return (found or [origin[step]])[0]
 
 
 def keep_figures(folder: Path, figures: Mapping[str, Any]) -> None:
@@ -90,7 +100,7 @@ def card_figures(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = found[0]
     recipe, chosen = first["recipe"], first["chosen"]
     return {
-        "unit": "bits per byte",
+        "unit": f"bits per {recipe.get('unit', 'byte')}",
         **{name: interval_95([f[name] for f in found])._asdict() for name in JUDGED},
         "lower_by_percent": interval_95([100 * (1 - f["after"] / f["before"]) for f in found])._asdict(),
         "per_seed": {name: [round(f[name], 5) for f in found] for name in JUDGED},
@@ -116,7 +126,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         name: of a preset that comes with the package, or a directory that `assemble` made.
 
     Returns:
-        `before`, `after`, `twin_before` and `twin_after` in bits per byte, each `{"mean", "low", "high"}` over the
+        `before`, `after`, `twin_before` and `twin_after` in the unit of the card, each `{"mean", "low", "high"}` over
         episodes of held-out tasks; `card`, the same figures over the seeds of the card; `seed`, which of them is here,
         and `difference`, the largest between what was measured now and the card's figure of that seed.
 
@@ -142,7 +152,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         ("twin_", twin_of(preset), card["twin"]["steps"]),
     ):
         losses = AdaptationCurve(learner, tuple(range(max(steps, 1) + 1)))(episodes)
-        bits = in_bits_per_byte(learner, episodes, losses)
+        bits = in_bits(learner, episodes, losses, recipe.unit)
         for when, column in (("before", 0), ("after", steps)):
             found[f"{prefix}{when}"] = _over_tasks(bits[:, column])
     differences = [abs(found[key]["mean"] - card["per_seed"][key][0]) for key in found]

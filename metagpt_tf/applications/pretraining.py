@@ -24,6 +24,7 @@ from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
 from metagpt_tf.tasks import Episode, TextTasks, pooled_examples
+from metagpt_tf.tokenizers import Tokenizer
 
 Report = Callable[[str], None]
 MULTIPLIERS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -35,6 +36,7 @@ def pretrain(
     folder: Path,
     report: Report = lambda message: None,
     judged_on: TextTasks | None = None,
+    later: TextTasks | None = None,
 ) -> dict[str, Any]:
     """Train a learner and its two twins from one warm start, and measure all three on every held-out task.
 
@@ -46,18 +48,20 @@ def pretrain(
         tasks: a distribution with three splits.
         folder: where trainings are kept: `learner.keras` is the result.
         report: told what begins.
+        later: tasks of the meta-training and of the twins, if not those of `tasks`.
         judged_on: tasks whose validation and test splits are used, if not those of `tasks`; none is trained on.
 
     Returns:
-        `before`, `after`, `twin_after`, `twin_time_after`: mean bits per byte of held-out tasks; `chosen`: multiplier
+        `before`, `after`, `twin_after`, `twin_time_after`: mean bits per byte (or code: the recipe's unit) of
+        held-out tasks; `chosen`: multiplier
         and steps of each model; `seconds` (of the processor) and `steps` of each training.
     """
     keras.utils.set_random_seed(recipe.seed)
     new_model = functools.partial(_model, recipe, tasks.tokenizer)
-    episodes, first, second = (
-        part.as_dataset(recipe.meta_batch_size, recipe.k_shot, recipe.n_query, seed=recipe.seed)
-        for part in (tasks, *recipe.halves(tasks))
-    )
+    after_start = tasks if later is None else later
+    parts = after_start, recipe.halves(tasks)[0], recipe.halves(after_start)[1]
+    shape = recipe.meta_batch_size, recipe.k_shot, recipe.n_query
+    episodes, first, second = (part.as_dataset(*shape, seed=recipe.seed) for part in parts)
     report(f"warm start, {recipe.warm_steps} plain steps")
     fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
     warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)
@@ -65,14 +69,14 @@ def pretrain(
     report(f"meta-training, {recipe.meta_steps} steps")
     fresh = functools.partial(_with_weights, new_model, start)
     learner = _meta(recipe, second, folder / "learner.keras", fresh)
-    later = episodes.skip(recipe.warm_steps)
+    pooled = episodes.skip(recipe.warm_steps)
     twins = {"twin": recipe.twin_steps(recipe.inner_steps)}
     trained: dict[str, Training] = {}
     for name in ("twin", "twin_time"):
         if name not in twins:  # timed by the twin: the warm start may have run in another precision
             twins[name] = max(1, round(twins["twin"] * learner.seconds / max(trained["twin"].seconds, 1e-9)))
         report(f"{name}, {twins[name]} plain steps")
-        trained[name] = _plain(recipe, later, folder / f"{name}.keras", twins[name], recipe.twin_rate, fresh)
+        trained[name] = _plain(recipe, pooled, folder / f"{name}.keras", twins[name], recipe.twin_rate, fresh)
     report("measuring on every held-out task")
     figures = _judged(
         recipe,
@@ -173,7 +177,7 @@ def _with_weights(new_model: Callable[[], MetaGPT], weights: Sequence[np.ndarray
 def _judged(
     recipe: Recipe, tasks: TextTasks, learner: MetaLearner, model: MetaGPT, twins: dict[str, list[np.ndarray]]
 ) -> dict[str, Any]:
-    """Held-out bits per byte of the learner and of each twin, adapted in the same scope with rates of its own.
+    """Held-out bits of the learner and of each twin, adapted in the same scope with rates of its own.
 
     `model` is where the twins' weights are put.
     """
@@ -189,16 +193,27 @@ def _judged(
     return figures
 
 
-def in_bits_per_byte(learner: MetaLearner, episodes: tf.data.Dataset, losses: np.ndarray) -> np.ndarray:
-    """Losses `(t, i)` in nats per token of each task's queries, as bits per byte of that task's text."""
+def in_bits(learner: MetaLearner, episodes: tf.data.Dataset, losses: np.ndarray, unit: str = "byte") -> np.ndarray:
+    """Losses `(t, i)` in nats per token of each task's queries, as bits per byte or code of what that task writes.
+
+    All bits are counted, those of the end mark too; the mark itself is a byte, but no code.
+    """
     tokenizer = cast(MetaGPT, learner.model).tokenizer
     tasks = (np.asarray(task) for episode in episodes for task in Episode(*episode).query_y)
-    sizes = np.array([bytes_per_token(tokenizer, task) for task in tasks])
+    sizes = np.array([UNITS[unit](tokenizer, task) for task in tasks])
     return losses / (math.log(2.0) * sizes[:, None])
 
 
+def _codes_per_token(tokenizer: Tokenizer, ids: np.ndarray) -> float:
+    tokens = (ids != tokenizer.pad_id).sum()
+    return float((tokens - (ids == tokenizer.eos_id).sum()) / tokens)
+
+
+UNITS: dict[str, Callable[[Tokenizer, np.ndarray], float]] = {"byte": bytes_per_token, "code": _codes_per_token}
+
+
 def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float, float, dict[str, Any]]:
-    """Mean bits per byte on held-out tasks before and after adapting, with the rate and steps best in validation."""
+    """Mean bits on held-out tasks before and after adapting, with the rate and steps best in validation."""
     curve = AdaptationCurve(learner, tuple(range(recipe.judged_steps + 1)))
     validation = recipe.judged(tasks.split("meta_validation"))
     validation = validation.shuffle(1000, seed=0, reshuffle_each_iteration=False).take(recipe.validation_batches)
@@ -207,5 +222,5 @@ def tuned(recipe: Recipe, tasks: TextTasks, learner: MetaLearner) -> tuple[float
     best = min(finite, key=lambda m: float(finite[m].min()))
     steps = int(finite[best].argmin())
     held_out = recipe.judged(tasks.split("meta_test"))
-    losses = in_bits_per_byte(learner, held_out, curve(held_out, best)).mean(axis=0)
+    losses = in_bits(learner, held_out, curve(held_out, best), recipe.unit).mean(axis=0)
     return float(losses[0]), float(losses[steps]), {"rate_multiplier": best, "steps": steps}

@@ -27,6 +27,7 @@ class Recipe(Plan):
             that is known already has little to teach about adapting. The twins go on with all tasks.
         judged_steps: most steps a held-out task may take.
         judged_episodes: episodes that each held-out task is judged on.
+        unit: of the figures: `"byte"`, or `"code"` of an image.
         parts: pieces of each training; a killed one goes on after the last whole piece.
     """
 
@@ -48,6 +49,7 @@ class Recipe(Plan):
     judged_steps: int = 5
     judged_episodes: int = 1
     validation_batches: int = 8
+    unit: str = "byte"
     parts: int = 4
 
     def judged(self, tasks: ArrayTasks) -> tf.data.Dataset:

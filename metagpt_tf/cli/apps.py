@@ -1,12 +1,13 @@
-"""What `--app` chooses: the verbs of code or of language, called alike."""
+"""What `--app` chooses: the verbs of code, of images or of language, called alike."""
 
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from metagpt_tf.applications import code, language
+from metagpt_tf.applications import code, image, language
 from metagpt_tf.applications.text_kinds import cut_to_fit
+from metagpt_tf.cli.drawing import image_examples
 from metagpt_tf.datasets import functions_at, load_texts
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.tasks.code_tasks import code_problems
@@ -60,6 +61,11 @@ def _texts(path: str, task: str, model: Any) -> list[Pair]:
     return _all(cut_to_fit(loaded, model.tokenizer, model.source_length - 1, model.target_length - 1))
 
 
+def _define_image_model(preset: str, algorithm: Any, tokenizer: Any, **sizes: int) -> MetaLearner:
+    """Tokenizer and target length are the codes'; `preprocess_images` has refused others."""
+    return image.define_meta_gpt_image_model(preset, algorithm, source_length=sizes.get("source_length"))
+
+
 def _all(loaded: Any) -> list[Any]:
     return [row for tasks in loaded.values() for rows in tasks.values() for row in rows]
 
@@ -85,6 +91,14 @@ APPS: dict[str, App] = {
         code.define_meta_gpt_code_model,
         lambda learner, data, task, prompts: code.evaluate_code_model(learner, data, prompts, task),
         _functions,
+    ),
+    "image": App(
+        "generation",
+        lambda path, task: image.load_image_data(path),
+        image.preprocess_images,
+        _define_image_model,
+        lambda learner, data, task, prompts: image.evaluate_image_model(learner, data, prompts=prompts),
+        image_examples,
     ),
     "language": App(
         "generation",

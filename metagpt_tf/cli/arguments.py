@@ -16,6 +16,7 @@ examples:
   metagpt-tf evaluate --model learner.keras --data my_project/ --json figures.json
   metagpt-tf evaluate --preset text_nano                  the figures of its card, measured again
   metagpt-tf generate --model learner.keras --state state.npz "def area(width, height):"
+  metagpt-tf generate --app image --model image_nano --out sheet.png "letter g" "letter h"
   metagpt-tf export --model learner.keras --output export/
   metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
   metagpt-tf serve --path export/saved_model              TF Serving's protocol on this machine
@@ -61,16 +62,21 @@ def _json(verb: argparse.ArgumentParser) -> None:
 
 
 def _application(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--app", choices=("code", "language"), default="code", help="what to work on (default code)")
+    verb.add_argument(
+        "--app", choices=("code", "image", "language"), default="code", help="what to work on (default code)"
+    )
     verb.add_argument(
         "--task",
         help="kind of task: for code body (default), completion, middle, repair or review; for language generation "
-        "(default), classification, entities, translation, dialogue or triples",
+        "(default), classification, entities, translation, dialogue or triples; for images generation (default), "
+        "inpainting, denoising, super_resolution, style_transfer or mixed",
     )
 
 
 def _data(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--data", help="your own code or texts; default the standard library, or the bundled texts")
+    verb.add_argument(
+        "--data", help="your own code, texts or images; default the standard library, the bundled texts or glyphs"
+    )
 
 
 def _k_shot(verb: argparse.ArgumentParser) -> None:
@@ -110,7 +116,7 @@ def _train(verbs: argparse._SubParsersAction) -> None:
     verb = _verb(
         verbs,
         "train",
-        "Meta-train a model on code or language, after a warm start by plain training.",
+        "Meta-train a model on code, language or images, after a warm start by plain training.",
         "metagpt-tf train --app language --algorithm maml --steps 200 --output learner.keras",
     )
     _application(verb)
@@ -154,7 +160,9 @@ def _adapt(verbs: argparse._SubParsersAction) -> None:
     )
     _application(verb)
     verb.add_argument("--model", required=True, help=LEARNER)
-    verb.add_argument("--support", required=True, help="folder or file with the examples: Python code, texts or rows")
+    verb.add_argument(
+        "--support", required=True, help="folder or file with the examples: Python code, texts, rows or images"
+    )
     verb.add_argument("--k-shot", type=_positive, default=8, help="examples to use (default 8)")
     verb.add_argument("--steps", type=int, help="inner steps (default: the algorithm's)")
     verb.add_argument("--output", required=True, help="state file to write (.npz)")
@@ -168,7 +176,12 @@ def _generate(verbs: argparse._SubParsersAction) -> None:
         "Write text for a prompt, with or without an adapted state.",
         'metagpt-tf generate --model learner.keras --state state.npz --sampler top_k "def area(width, height):"',
     )
-    verb.add_argument("prompt", help="source text: for code, a signature (and docstring)")
+    verb.add_argument(
+        "prompt",
+        nargs="*",
+        help="source text: for code, a signature (and docstring); for images a few descriptions, by default all glyphs",
+    )
+    verb.add_argument("--app", choices=("text", "image"), default="text", help="what is written (default text)")
     verb.add_argument("--model", required=True, help="learner or model: a .keras file, or a preset")
     verb.add_argument("--state", help="state file written by adapt")
     verb.add_argument(
@@ -179,6 +192,9 @@ def _generate(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--max-length", type=_positive, help="most tokens to write")
     verb.add_argument("--stop", action="append", default=[], help="string to stop at; may be repeated")
     verb.add_argument("--no-stream", action="store_true", help="write the text when it is whole, not as it comes")
+    verb.add_argument("--out", help="picture of --app image, a .png file")
+    verb.add_argument("--samples", type=_positive, default=1, help="drawings of each description (default 1)")
+    verb.add_argument("--guidance", type=float, default=1.0, help="of drawings: above 1 closer to what is asked")
     _json(verb)
 
 

@@ -22,6 +22,7 @@ from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.cli.compressing import compress_learner
+from metagpt_tf.cli.drawing import draw_sheet
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
@@ -100,9 +101,17 @@ def adapt(arguments: Namespace) -> int:
 
 
 def generate(arguments: Namespace) -> int:
-    """Text to standard output, as it comes."""
+    """Text to standard output, as it comes; or a picture."""
+    if arguments.app == "text" and len(arguments.prompt) != 1:
+        raise ValueError(f"Give one prompt to go on from, in quotes; received {len(arguments.prompt)}.")
     model = _generator(arguments.model)
     state = State.load(arguments.state) if arguments.state else None
+    if arguments.app == "image":
+        figures = draw_sheet(arguments, model, state, _sampler(arguments))
+        console.print(f"wrote {arguments.out}", highlight=False)
+        _write_json(arguments.json, figures)
+        return EXIT_OK
+    (prompt,) = arguments.prompt
     options = {
         "max_length": arguments.max_length,
         "sampler": _sampler(arguments),
@@ -111,7 +120,7 @@ def generate(arguments: Namespace) -> int:
     }
     stream = not arguments.no_stream and arguments.sampler != "beam"
     began = time.perf_counter()
-    text = model.generate(arguments.prompt, state=state, stream=stream, **options)
+    text = model.generate(prompt, state=state, stream=stream, **options)
     written = ""
     for piece in text if stream else [text]:
         sys.stdout.write(piece)
@@ -119,7 +128,7 @@ def generate(arguments: Namespace) -> int:
         written += piece
     sys.stdout.write("\n")
     seconds, tokens = time.perf_counter() - began, len(model.tokenizer.encode(written))
-    figures = {"prompt": arguments.prompt, "text": written, "tokens": tokens, "seconds": seconds}
+    figures = {"prompt": prompt, "text": written, "tokens": tokens, "seconds": seconds}
     _write_json(arguments.json, figures)
     return EXIT_OK
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from metagpt_tf.datasets.alphabets import Alphabets, load_alphabets
 from metagpt_tf.datasets.dialogues import load_dialogues
 from metagpt_tf.datasets.glyphs import Glyphs, load_glyphs
-from metagpt_tf.datasets.image_files import load_images
+from metagpt_tf.datasets.image_files import load_image_folder, load_images
+from metagpt_tf.datasets.image_sets import load_image_sets
 from metagpt_tf.datasets.labelled_texts import load_classification
 from metagpt_tf.datasets.loading import functions_at, load_functions
 from metagpt_tf.datasets.parallel import load_parallel
@@ -55,6 +56,8 @@ __all__ = [
     "load_entities",
     "load_functions",
     "load_glyphs",
+    "load_image_folder",
+    "load_image_sets",
     "load_images",
     "load_languages",
     "load_parallel",

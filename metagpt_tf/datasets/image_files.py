@@ -50,11 +50,28 @@ def load_images(
     texts: Descriptions = {split: {} for split in splits}
     for split, tasks in splits.items():
         for task in tasks:
-            images[split][task], texts[split][task] = _task(folders[task], image_shape)
+            images[split][task], texts[split][task] = load_image_folder(folders[task], image_shape)
     return images, texts
 
 
-def _task(folder: Path, image_shape: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
+def load_image_folder(
+    folder: str | os.PathLike, image_shape: tuple[int, int, int] = (28, 28, 1)
+) -> tuple[np.ndarray, list[str]]:
+    """Read the images of one task and their descriptions; see `load_images`.
+
+    Args:
+        folder: of PNG, JPEG or BMP files.
+        image_shape: that every image must have.
+
+    Returns:
+        `(n, H, W, C)` float32 in [0, 1], and n descriptions.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_images`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
         raise FileNotFoundError(f"{folder} holds no images ({', '.join(SUFFIXES)}).")

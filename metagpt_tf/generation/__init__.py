@@ -5,6 +5,7 @@ Knows nothing of models: whoever can write `step(tokens, position, cache) -> (lo
 
 from metagpt_tf.generation.beam import Beam
 from metagpt_tf.generation.decoding import Cache, Step, decode
+from metagpt_tf.generation.guidance import guided
 from metagpt_tf.generation.samplers import Greedy, MinP, Random, Sampler, TopK, TopP, get, registry
 from metagpt_tf.generation.streaming import stream
 
@@ -20,6 +21,7 @@ __all__ = [
     "TopP",
     "decode",
     "get",
+    "guided",
     "registry",
     "stream",
 ]

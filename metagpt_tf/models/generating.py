@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from metagpt_tf.generation import decode
+from metagpt_tf.generation import Step, decode, guided
 from metagpt_tf.models.text_generation import TextGenerator
 
 
@@ -38,13 +38,28 @@ class Generating(keras.Model):
         return TextGenerator(self)
 
     def generate_ids(
-        self, source: Any, max_length: int, sampler: Any = "greedy", seed: Any = (0, 0), **options: Any
+        self,
+        source: Any,
+        max_length: int,
+        sampler: Any = "greedy",
+        seed: Any = (0, 0),
+        without: Any = None,
+        guidance: float = 1.0,
+        **options: Any,
     ) -> Any:
-        """Generate inside a graph, ids `(B, S)` int32 to `(B, max_length)` int32; options as in `generation.decode`."""
+        """Generate inside a graph, ids `(B, S)` int32 to `(B, max_length)` int32; options as in `generation.decode`.
+
+        With a `guidance` other than 1 (see `generation.guided`), `without` is the source without its description,
+        `(B, S')`.
+        """
         batch_size = source.shape[0] if source.shape[0] is not None else ops.shape(source)[0]
+        step: Step = self.decode_step
+        cache = self.start_cache(source, batch_size, max_length)
+        if guidance != 1.0:
+            step, cache = guided(step, guidance), (cache, self.start_cache(without, batch_size, max_length))
         return decode(
-            self.decode_step,
-            self.start_cache(source, batch_size, max_length),
+            step,
+            cache,
             batch_size,
             bos_id=self.tokenizer.bos_id,
             eos_id=self.tokenizer.eos_id,

@@ -51,12 +51,23 @@ class TextGenerator:
         return texts[0] if isinstance(prompt, str) else texts
 
     def ids(
-        self, prompts: Sequence[str], state: Any = None, sampler: Any = "greedy", seed: int | None = None
+        self,
+        prompts: Sequence[str],
+        state: Any = None,
+        sampler: Any = "greedy",
+        seed: int | None = None,
+        without: Sequence[str] | None = None,
+        guidance: float = 1.0,
     ) -> np.ndarray:
-        """What is written for prompts, as ids `(B, T)`: for texts that are more than text, as codes of images are."""
+        """What is written for prompts, as ids `(B, T)`: for texts that are more than text, as codes of images are.
+
+        With a `guidance` other than 1, `without` are the prompts without their description; see `generation.guided`.
+        """
         given = self._inputs(list(prompts), state, None, sampler, seed, False, None)
         source, vector, fast, length, sampler, seeds = given
-        return self._function(fast, length, sampler, (), True)(tf.constant(source), vector, seeds).numpy()
+        free = None if without is None else tf.constant(self._source(list(without), False))
+        function = self._function(fast, length, sampler, (), True, float(guidance))
+        return function(tf.constant(source), vector, seeds, free).numpy()
 
     def _inputs(
         self,
@@ -75,16 +86,23 @@ class TextGenerator:
         return source, vector, fast, length, sampler, self._seeds(seed)
 
     def _function(
-        self, fast: FastWeights | None, length: int, sampler: Any, stop: tuple[str, ...], jit_compile: bool
+        self,
+        fast: FastWeights | None,
+        length: int,
+        sampler: Any,
+        stop: tuple[str, ...],
+        jit_compile: bool,
+        guidance: float = 1.0,
     ) -> Any:
         """The compiled decode loop; tf.function keeps one graph for each shape of the source."""
-        key = (*_place(fast), length, _identity(sampler), stop, jit_compile)
+        key = (*_place(fast), length, _identity(sampler), stop, jit_compile, guidance)
         if key not in self._compiled:
             stops = self._stop_ids(stop)
 
-            def run(source: tf.Tensor, state: tf.Tensor | None, seed: tf.Tensor) -> tf.Tensor:
+            def run(source: Any, state: Any, seed: Any, without: Any = None) -> tf.Tensor:
+                options = {} if guidance == 1.0 else {"without": without, "guidance": guidance}
                 with keras.StatelessScope(state_mapping=[] if fast is None else fast.mapping(state)):
-                    return self.model.generate_ids(source, length, sampler, seed, stop_sequences=stops)
+                    return self.model.generate_ids(source, length, sampler, seed, stop_sequences=stops, **options)
 
             self._compiled[key] = tf.function(run, autograph=False, jit_compile=jit_compile)
         return self._compiled[key]

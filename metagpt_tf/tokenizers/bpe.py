@@ -124,13 +124,16 @@ class BPETokenizer(Tokenizer):
 
     def _encode_word(self, word: bytes) -> list[int]:
         ids = [value + SPECIALS for value in word]
-        while len(ids) > 1:
-            ranks = [self._ranks.get(pair, NEVER) for pair in itertools.pairwise(ids)]
-            rank = min(ranks)
-            if rank == NEVER:
-                break
+        rank_of = self._ranks.get
+        ranks = [rank_of(pair, NEVER) for pair in itertools.pairwise(ids)]
+        while ranks and (rank := min(ranks)) != NEVER:
             place = ranks.index(rank)
             ids[place : place + 2] = [self._results[rank]]
+            del ranks[place]  # and only the pairs beside the new piece are other ones
+            if place > 0:
+                ranks[place - 1] = rank_of((ids[place - 1], ids[place]), NEVER)
+            if place < len(ranks):
+                ranks[place] = rank_of((ids[place], ids[place + 1]), NEVER)
         return ids
 
     def encode_tensor(self, text: tf.Tensor, length: int) -> tf.Tensor:

@@ -15,6 +15,7 @@ from metagpt_tf.applications.image import (
     image_episodes,
     load_image_data,
     preprocess_image_data,
+    preprocess_images,
     preprocess_text_data,
 )
 from metagpt_tf.applications.image_kinds import IMAGE_KINDS
@@ -124,6 +125,24 @@ def test_the_trained_codes_are_what_their_card_says() -> None:
     model: Any = define_meta_gpt_image_model("nano", **SIZES).model
     x, y = (part.shape[1] for part in episodes["tasks"].episode("a", 4, 4)[:2])
     assert (x, y) == (model.source_length, model.target_length)  # what is not given fits together
+
+
+def test_both_kinds_of_tasks_in_one_call(data: Any, autoencoder: ImageAutoencoder) -> None:
+    episodes = preprocess_images(data, and_mixed=True, autoencoder=autoencoder, **SHAPE)
+    tasks = episodes["tasks"]
+    styles = sorted(data[0]["meta_train"])
+    assert tasks.task_names == sorted([*styles, *(f"{style}, mixed" for style in styles)])
+    read = [tasks.tokenizer.decode(row) for row in np.asarray(tasks.episode(f"{styles[0]}, mixed", 40, 22).support_x)]
+    assert {len(text) > 20 for text in read} == {True, False}  # some show something, others nothing
+    assert all((text == ":") == (len(text) < 10) for text in read)  # those have no description either
+    plain = [tasks.tokenizer.decode(row) for row in np.asarray(tasks.episode(styles[0], 40, 22).support_x)]
+    assert all(text.endswith(":") and len(text) > 5 for text in plain)
+    varied = preprocess_images(data, variants=2, autoencoder=autoencoder, **SHAPE)["tasks"]
+    assert varied.task_names == sorted(f"{style}{end}" for style in styles for end in ("", " ~1", " ~2"))
+    assert varied.split("meta_test").task_names == sorted(data[0]["meta_test"])  # what is judged stays as it is
+    for wrong in ({"tokenizer": "bytes"}, {"target_length": 12}):
+        with pytest.raises(ValueError, match=r"image_tokenizer\(16\) and target_length=50"):
+            preprocess_images(data, autoencoder=autoencoder, **wrong, **SHAPE)
 
 
 def test_what_is_refused(data: Any, autoencoder: ImageAutoencoder) -> None:

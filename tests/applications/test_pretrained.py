@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from metagpt_tf.applications import pretrained
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import assemble, keep_figures, measure_preset, tasks_of, twin_of
 from metagpt_tf.applications.pretraining import pretrain
+from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.cli.main import main
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import PRETRAINED, Preset, pretrained_names
@@ -92,3 +94,23 @@ def test_presets_of_the_package_say_what_they_are(name: str) -> None:
     for key in ("before", "after", "twin_after", "k", "steps", "seeds", "data", "licence", "limits", "seconds"):
         assert key in found.card
     assert len(found.card["seeds"]) >= 3
+
+
+def test_a_use_has_its_own_data(monkeypatch):
+    asked = []
+
+    def preprocess(data, **options):
+        asked.append((data, options["task"], options["source_length"]))
+        return {"tasks": None}
+
+    monkeypatch.setitem(pretrained.VERBS, "code", (lambda **options: options, preprocess))
+    plain = {"app": "code", "load": {"a": 1}, "preprocess": {"task": "body"}}
+    fuller = {**plain, "load_for_training": {"a": 2}, "preprocess_for_training": {"task": "middle", "source_length": 9}}
+    fullest = {**fuller, "preprocess_for_meta_training": {"task": "repair"}}
+    for origin in (plain, fuller, fullest):
+        for use in ("judging", "training", "meta_training"):
+            tasks_of(origin, Recipe(source_length=5), use)
+    first, second = ({"a": 1}, "body", 5), ({"a": 2}, "middle", 9)
+    assert asked == [*[first] * 3, first, second, second, first, second, ({"a": 2}, "repair", 5)]
+    with pytest.raises(KeyError):
+        tasks_of(plain, Recipe(), "serving")

@@ -51,7 +51,7 @@ def test_bits_per_byte_are_those_of_each_tasks_own_text() -> None:
     tasks = TextTasks.from_pairs(texts, tokenizer, 8, 8)
     learner = MetaLearner(MetaGPT(tokenizer, 8, 8, dim=8, num_heads=2, num_layers=1), "maml")
     episodes = tasks.split("meta_test").every_task(2, 2, 2)
-    found = pretraining.in_bits_per_byte(learner, episodes, np.full((2, 1), np.log(2.0)))
+    found = pretraining.in_bits(learner, episodes, np.full((2, 1), np.log(2.0)))
     np.testing.assert_allclose(sorted(found[:, 0]), [5 / 9, 5 / 5])  # four tokens and an end, of nine and five bytes
 
 

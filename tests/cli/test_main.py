@@ -195,3 +195,46 @@ def test_language_from_training_to_evaluation(poems, tmp_path, capsys):
     wrong = ["adapt", *chosen, "--task", "triples", "--model", str(model), *support]
     assert main(wrong) == EXIT_FAILED
     assert "needs pairs" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def font(tmp_path_factory):
+    """A folder with the letters of one style as PNG files, and one with three such folders."""
+    import tensorflow as tf
+
+    from metagpt_tf.applications.image import load_image_data
+
+    images, texts = (part["meta_test"] for part in load_image_data())
+    folder = tmp_path_factory.mktemp("fonts")
+    for style in list(images)[:3]:
+        (folder / style).mkdir()
+        for number in range(12):
+            png = tf.io.encode_png((images[style][number] * 255).astype("uint8"))
+            (folder / style / f"{texts[style][number].replace(' ', '_')}.png").write_bytes(png.numpy())
+    return folder
+
+
+def test_images_from_training_to_a_sheet(font, tmp_path, capsys):
+    learner, state, sheet, figures = (tmp_path / name for name in ("l.keras", "s.npz", "sheet.png", "f.json"))
+    sizes = ["--warm-steps", "1", "--steps", "1", "--k-shot", "2", "--n-query", "2", "--meta-batch-size", "1"]
+    options = ["--algorithm", "fomaml", "--inner-steps", "1", "--data", str(font)]
+    assert main(["train", "--app", "image", "--output", str(learner), *sizes, *options]) == EXIT_OK
+    style = next(iter(font.iterdir()))
+    adapted = ["adapt", "--app", "image", "--model", str(learner), "--support", str(style), "--output", str(state)]
+    assert main([*adapted, "--k-shot", "3"]) == EXIT_OK
+    draw = ["generate", "--app", "image", "--model", str(learner), "--json", str(figures)]
+    draws = ["--state", str(state), "--sampler", "top_k", "--samples", "2", "--guidance", "1.5", "--out", str(sheet)]
+    with pytest.warns(UserWarning, match="lack codes"):  # it was hardly trained
+        assert main([*draw, *draws, "letter a", "digit 7"]) == EXIT_OK
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(figures.read_text())["images"] == 4
+    for wrong, words in (
+        (["letter a"], "give --out sheet.png"),
+        (["--out", str(tmp_path / "a.gif"), "letter a"], "a.gif"),
+    ):
+        assert main([*draw, *wrong]) == EXIT_FAILED
+        assert words in capsys.readouterr().err
+    assert main(["generate", "--model", str(learner), "one", "two"]) == EXIT_FAILED
+    assert "received 2" in capsys.readouterr().err
+    assert main([*adapted, "--task", "inpainting"]) == EXIT_FAILED
+    assert "support set of --task generation" in capsys.readouterr().err

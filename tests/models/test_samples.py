@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from metagpt_tf.meta import MetaLearner
-from metagpt_tf.models import MetaGPT, TextSamples
+from metagpt_tf.models import Drawing, ImageAutoencoder, ImageSamples, MetaGPT, TextSamples
 from metagpt_tf.tasks import Episode
 
 from .conftest import SIZES, make_writer
@@ -70,3 +70,25 @@ def test_bad_input(tmp_path: Path, ids) -> None:
     plain.compile("sgd", "mse")
     with pytest.raises(ValueError, match="generates text, received Sequential"):
         plain.fit(np.ones((1, 1)), np.ones((1, 1)), callbacks=[TextSamples("a", tmp_path)], verbose=0)
+
+
+def test_drawings_arrive_as_pictures(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    keras.utils.set_random_seed(0)
+    autoencoder = ImageAutoencoder(num_codes=16, code_dim=4, filters=8, num_blocks=1)
+    tokenizer = Drawing(autoencoder).tokenizer
+    model = MetaGPT(tokenizer=tokenizer, source_length=8, target_length=50, dim=8, num_heads=2, num_layers=1)
+    model.compile(keras.optimizers.SGD(0.0))
+    x, y = tokenizer.pack(["a:", "b:", "c:"], 8), np.full((3, 50), 262, "int32")
+    samples = ImageSamples(["a:", "b:", "c:"], tmp_path, autoencoder, every=2)
+    model.fit(x, y, epochs=2, callbacks=[samples], verbose=0)
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    found = {(v.tag, event.step): v for event in EventFileLoader(str(path)).Load() for v in event.summary.value}
+    assert set(found) == {("drawings", 2)}
+    width, height, png = tf.make_ndarray(found["drawings", 2].tensor)[:3]
+    assert (width, height) == (b"84", b"28") and tf.io.decode_png(png).shape == (28, 84, 1)
+    with pytest.raises(ValueError, match="image_tokenizer"):
+        writer = make_writer(num_layers=1)
+        writer.compile()
+        writer.fit(x[:, :4], x[:, :4], callbacks=[ImageSamples(["a:"], tmp_path, autoencoder)], verbose=0)
