@@ -180,13 +180,17 @@ def main() -> None:
     print("\n".join(show_targets(report)))
     if options.picture:
         compression_figure(report, "bits per byte after adaptation").savefig(options.picture, dpi=120)
-    old = json.loads(options.json.read_text()) if options.json.exists() else {"runs": {}, "rows": []}
-    rows = [row for row in old["rows"] if row["preset"] != options.preset]
+    rows = [row for row in _read(options.json, []) if row["preset"] != options.preset]
     rows += [{"preset": options.preset, **row} for row in report.to_dict()["rows"]]
     passing = ("json", "folder", "picture", "preset", "variants")
     settings = {key: value for key, value in vars(options).items() if key not in passing}
-    runs = {**old["runs"], options.preset: {"machine": machine, "settings": settings}}
-    save_json(options.json, {"runs": runs, "rows": rows})
+    runs = options.json.with_name(f"{options.json.stem}_runs.json")
+    save_json(runs, {**_read(runs, {}), options.preset: {"machine": machine, "settings": settings}})
+    save_json(options.json, rows)
+
+
+def _read(path: Path, nothing: Any) -> Any:
+    return json.loads(path.read_text()) if path.exists() else nothing
 
 
 if __name__ == "__main__":
