@@ -202,7 +202,7 @@ def write_json(path: str | None, content: dict[str, Any]) -> None:
         print(f"\nwritten to {path}")
 
 
-def save_json(path: Path, content: dict[str, Any]) -> None:
+def save_json(path: Path, content: Any) -> None:
     """Write the file and the folders it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

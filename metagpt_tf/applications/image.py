@@ -45,6 +45,8 @@ __all__ = [
     "preprocess_text_data",
 ]
 
+DEFAULT = "image_nano"  # of glyphs, by the codes of glyph_codes
+
 
 def load_image_data(
     path: str | os.PathLike | None = None, image_shape: tuple[int, int, int] = (28, 28, 1)
@@ -82,7 +84,7 @@ def load_image_data(
 
 
 def define_meta_gpt_image_model(
-    preset: str | os.PathLike = "nano",
+    preset: str | os.PathLike = DEFAULT,
     algorithm: Any = None,
     optimizer: Any = None,
     autoencoder: ImageAutoencoder | None = None,
@@ -92,7 +94,8 @@ def define_meta_gpt_image_model(
     """A compiled `MetaLearner` round a `MetaGPT` that draws, ready for `fit`.
 
     Args:
-        preset: the size of a new model, or the directory of a trained one.
+        preset: the name or directory of a trained model (`"image_nano"` comes with the package), or the size of a new
+            one, e.g. `"nano"`.
         algorithm: name or object; by default the preset's own, for a new model second-order `MAML` on the low-rank
             adapters.
         optimizer: of the outer loop; by default Adam at 1e-3 with clipped gradients.

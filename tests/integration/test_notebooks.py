@@ -35,6 +35,7 @@ def test_there_are_notebooks():
         "01_meta_learning",
         "02_text",
         "03_code",
+        "04_image",
         "05_compression",
         "06_serving",
     ]
