@@ -2,12 +2,14 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from metagpt_tf.applications.deployed import Deployed
+from metagpt_tf.applications.device_deployment import DeviceFile, deploy_litert, deploy_web
 from metagpt_tf.export import ParityReport, export_saved_model, parity_report
 from metagpt_tf.export.calls import first_calls
 from metagpt_tf.export.saved_model import new_version
@@ -17,24 +19,7 @@ from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
 
-TARGETS = ("serving",)
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What `deploy_model` wrote.
-
-    Attributes:
-        path: the directory to start a server on: `docker compose up` in it.
-        saved_model: the version's directory inside.
-        calls: a first request, for `"call.sh"` (curl) and `"call.py"`.
-        parity: the file's answers against the learner's; `None` without examples to compare on.
-    """
-
-    path: Path
-    saved_model: Path
-    calls: dict[str, str]
-    parity: ParityReport | None
+TARGETS = ("serving", "litert", "web")
 
 
 def deploy_model(
@@ -47,23 +32,33 @@ def deploy_model(
     storage: str = "float32",
     target_spec: tf.TensorSpec | None = None,
     autoencoder: ImageAutoencoder | None = None,
+    k_shot: int = 8,
+    quantization: str = "float32",
+    about: Mapping[str, Any] | None = None,
 ) -> Deployed:
-    """Write a model as it is to be served, with everything that a server and a client need beside it.
+    """Write a model as it is to be used, with everything that is needed beside it.
 
-    `path` gets `models/<name>/<version>/`, TF Serving's settings, `compose.yaml`, `kserve.yaml`, `call.sh`, `call.py`
-    and a `README.md`. Called again with the same path it adds the next version, which a running server takes up; files
-    of the kit that are there already are left as they are.
+    For a server `path` gets `models/<name>/<version>/`, TF Serving's settings, `compose.yaml`, `kserve.yaml`,
+    `call.sh`, `call.py` and a `README.md`; called again with the same path it adds the next version, which a running
+    server takes up. For a device it gets `model.tflite`, `initial.npz` (the state before anything was learned), a
+    runner and a `README.md`. For a browser it gets a page that learns in its tab, with this model in it; called again
+    with another name, the page has both models: `metagpt-tf demo --path …` serves it. Files of a kit that are there
+    already are left as they are.
 
     Args:
         model: a built model, or a compiled `MetaLearner`, which also adapts when served.
-        target: `"serving"`: TF Serving, on one machine or on Kubernetes.
+        target: `"serving"`: TF Serving, on one machine or on Kubernetes; `"litert"`: a device; `"web"`: a browser.
         path: directory.
-        name: that clients ask for.
-        version: number; `None` for the next.
+        name: that clients ask for, or of the model in a page.
+        version: number, for a server; `None` for the next.
         support: `(x, y)` to adapt on: every signature of the file is compared with the learner before this returns.
-        storage: of the weights, see `export_saved_model`.
+        storage: of a server's weights, see `export_saved_model`.
         target_spec: of one training target, see `export_saved_model`.
         autoencoder: of a model that draws.
+        k_shot: K of a device's or a page's file.
+        quantization: of such a file's weights, see `export_litert`.
+        about: what such a file is to say of itself: `licence`, `limits`, …; a page also reads `kind`, `"code"` (by
+            default) or `"text"`.
 
     Returns:
         Where everything is.
@@ -79,7 +74,12 @@ def deploy_model(
     >>> deployed = deploy_model(learner, path="deployed", support=(x, y))  # doctest: +SKIP
     >>> print(deployed.calls["call.sh"])  # doctest: +SKIP
     """
-    _check_request(model, target, support, storage)
+    _check_request(model, target, support, storage, quantization)
+    if target != "serving":
+        device = DeviceFile(model, support, k_shot, quantization, target_spec, autoencoder, about)
+        return (
+            deploy_litert(device, Path(path)) if target == "litert" else deploy_web(device, Path(path), _checked(name))
+        )
     root, kit = Path(path), serving_kit(name)
     models = root / "models" / name
     _check_kit(root, name)
@@ -99,14 +99,22 @@ def deploy_model(
     return Deployed(root, saved_model, calls, report)
 
 
-def _check_request(model: Any, target: str, support: Any, storage: str) -> None:
+def _check_request(model: Any, target: str, support: Any, storage: str, quantization: str) -> None:
     if target not in TARGETS:
         raise ValueError(f"Unknown target {target!r}. {closest(str(target), TARGETS)}")
-    if support is not None and (storage != "float32" or not isinstance(model, MetaLearner)):
+    if target != "serving" and not isinstance(model, MetaLearner):
+        raise TypeError(f"A file for {target!r} adapts: give a MetaLearner, received {type(model).__name__}.")
+    rounded = storage if target == "serving" else quantization
+    if support is not None and (rounded != "float32" or not isinstance(model, MetaLearner)):
         raise ValueError(
-            f"support is for comparing a float32 file with its learner, received storage={storage!r} and "
+            f"support is for comparing a float32 file with its learner, received {rounded!r} and "
             f"{type(model).__name__}. Leave support out."
         )
+
+
+def _checked(name: str) -> str:
+    serving_kit(name)  # a name that can be served is one that can stand in a URL
+    return name
 
 
 def _compared(

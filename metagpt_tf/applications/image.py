@@ -54,12 +54,21 @@ def load_image_data(
         return load_images(path, image_shape)
     glyphs = load_glyphs()
     place = {style: index for index, style in enumerate(glyphs.styles)}
-    names = [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+    names = _glyph_names()
     images = {
         split: {style: glyphs.images[place[style]][..., None].astype("float32") / 255.0 for style in styles}
         for split, styles in glyphs.splits.items()
     }
     return images, {split: dict.fromkeys(styles, names) for split, styles in glyphs.splits.items()}
+
+
+def _glyph_names() -> list[str]:
+    return [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+
+
+def glyph_prompts() -> list[str]:
+    """What a model of the bundled glyphs is asked for each of `CHARACTERS`."""
+    return _prompts(_glyph_names(), "the glyphs")
 
 
 def preprocess_text_data(text_descriptions: Mapping[str, Mapping[str, Sequence[str]]]) -> Texts:
