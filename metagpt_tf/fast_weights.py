@@ -137,7 +137,10 @@ class State(np.ndarray):
             ValueError: not a state file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: NumPy leaves a file open that it cannot read.
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+                if file["state"].dtype != np.float32 or file["state"].ndim != 1:
+                    raise ValueError(f"its state is {file['state'].dtype} of shape {file['state'].shape}")
                 keep_zeros = bool(file["keep_zeros"]) if "keep_zeros" in file else False
                 model = str(file["model"]) if "model" in file else None
                 return cls.of(file["state"], str(file["scope"]) or None, keep_zeros, model)

@@ -60,11 +60,14 @@ class Model:
         try:
             if os.path.getsize(path) > 4 * self.about["state_size"] + 2**16:
                 raise ValueError("it is larger than a state")
-            with np.load(path, allow_pickle=False) as file:
-                state, whose = np.asarray(file["state"], "float32"), str(file["model"]) if "model" in file else None
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+                state, whose = file["state"], str(file["model"]) if "model" in file else None
         except Exception as error:  # whatever NumPy says to a file that is damaged or something else
             raise ValueError(f"{path} is not a whole state file: {error}") from error
-        if state.shape != (self.about["state_size"],) or whose not in (None, self.about["model"]):
+        if (state.dtype, state.shape) != (np.float32, (self.about["state_size"],)) or whose not in (
+            None,
+            self.about["model"],
+        ):
             raise ValueError(f"{path} is a state of another model. Adapt again.")
         if not np.isfinite(state).all():
             raise ValueError(f"{path} holds what is no number. Adapt again.")

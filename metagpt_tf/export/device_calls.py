@@ -21,9 +21,11 @@ class DeviceCalls(abc.ABC):
 
     Attributes:
         about: what the file says of itself (`seal.about_of`).
+        milliseconds: of the last call where the subclass measures it, else 0.
     """
 
     about: dict[str, Any]
+    milliseconds: float = 0.0
 
     @property
     def signatures(self) -> list[str]:
