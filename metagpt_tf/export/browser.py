@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,15 @@ class BrowserRunner(DeviceCalls):
     def __init__(self, path: str | os.PathLike) -> None:
         self.about = read_about(path)
         self.milliseconds = 0.0
+        # A thread of its own: playwright refuses one that runs an event loop, as a notebook's does.
+        self._thread = ThreadPoolExecutor(1)
+        try:
+            self._thread.submit(self._open_tab, Path(path)).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def _open_tab(self, path: Path) -> None:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metagpt_tf_")))
             write_files(folder, kit_files("web"))
@@ -111,7 +121,8 @@ class BrowserRunner(DeviceCalls):
     def _run(self, signature: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         specs = self.about["signatures"][signature]
         inputs = {n: [specs[n][0], base64.b64encode(a.tobytes()).decode()] for n, a in arrays.items()}
-        self.milliseconds, found = self._page.evaluate(SCRIPT, {"signature": signature, "inputs": inputs})
+        call = self._thread.submit(self._page.evaluate, SCRIPT, {"signature": signature, "inputs": inputs})
+        self.milliseconds, found = call.result()
         outputs = self.about["outputs"][signature]
         return {
             name: np.frombuffer(base64.b64decode(text), kind).reshape(outputs[name][1])
@@ -120,7 +131,8 @@ class BrowserRunner(DeviceCalls):
 
     def close(self) -> None:
         """Close the tab, its browser and its server."""
-        self._open.close()
+        self._thread.submit(self._open.close).result()
+        self._thread.shutdown()
 
     def __enter__(self) -> "BrowserRunner":
         return self
