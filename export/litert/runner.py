@@ -83,8 +83,9 @@ class Model:
         carried, token = self.call("start", source=self.texts.pack([prompt], self.source), state=state), 1
         for place in range(self.target):
             given = {"token": np.array([token], "int32"), "position": np.array([place], "int32"), "state": state}
-            carried = self.call("step", **given, **carried)
-            token = int(carried.pop("logits").argmax())
+            found = self.call("step", **given, **carried)
+            token = int(found.pop("logits").argmax())
+            carried |= found  # what did not change is not returned
             if token == 2:
                 return
             yield self.texts.pieces[token]

@@ -88,6 +88,7 @@ export class GlyphTab {
     byId("glyphs-drawn").textContent = this.characters[this.given[place].character];
     byId("glyphs-given").querySelectorAll("button").forEach((button, i) => button.setAttribute("aria-pressed", i === place));
     byId("glyphs-pad").hidden = false;
+    say(NAME, `Draw ${this.characters[this.given[place].character]}.`);
     this.pad.clear();
     this.pad.changed = () => this.#repaint();
   }

@@ -75,17 +75,17 @@ export class Learner {
   // The text of `write`, piece by piece; `more` is called with all that is there.
   async stream(prompt, state, more, temperature = 0, seed = 0) {
     const vocabulary = this.tokenizer.pieces.length;
-    let found = await this.run("start", { source: this.pack([prompt], this.sourceLength), state });
+    let carried = await this.run("start", { source: this.pack([prompt], this.sourceLength), state });
     let token = Int32Array.of(this.tokenizer.bos);
     const ids = [];
     for (let place = 0; place < this.targetLength; place++) {
-      const { logits, ...cache } = await this.run("step", { token, position: Int32Array.of(place), state, ...found });
+      const { logits, ...cache } = await this.run("step", { token, position: Int32Array.of(place), state, ...carried });
       const noise = temperature > 0 ? gumbel(vocabulary, seed + place + 1) : null;
       token = Int32Array.of(best(logits, noise, temperature));
       if (token[0] === this.tokenizer.eos) break;
       ids.push(token[0]);
       more(this.tokenizer.text(ids));
-      found = cache;
+      carried = { ...carried, ...cache }; // what did not change is not returned
     }
     return this.tokenizer.text(ids);
   }

@@ -90,10 +90,11 @@ class DeviceCalls(abc.ABC):
         tokenizer = self.about["tokenizer"]
         token = np.full(self._shape("step", "token"), tokenizer["bos_id"], "int32")
         done = np.zeros(token.shape, bool)
-        found = self.run("start", source=source, state=state)
+        carried = self.run("start", source=source, state=state)
         for position in range(self.target_length):
-            found = self.run("step", token=token, position=np.array([position]), state=state, **found)
+            found = self.run("step", token=token, position=np.array([position]), state=state, **carried)
             token = np.where(done, tokenizer["pad_id"], found.pop("logits").argmax(-1)).astype("int32")
+            carried |= found  # what did not change is not returned
             done |= token == tokenizer["eos_id"]
             yield token
             if done.all():

@@ -117,7 +117,10 @@ def _loss(exported: Exported, shapes: DeviceShapes, state: tf.TensorSpec) -> Fun
 
 
 def _stream(exported: Exported, shapes: DeviceShapes, state: tf.TensorSpec) -> Functions:
-    """`start` reads the source, `step` writes one token; between the two the caller carries the cache."""
+    """`start` reads the source, `step` writes one token; between the two the caller carries the cache.
+
+    `step` returns what changes of it: an output that is an input as it came has no values in LiteRT.js.
+    """
     structure: list[Any] = []
 
     def start(source: Any, state: Any) -> Functions:
@@ -128,7 +131,8 @@ def _stream(exported: Exported, shapes: DeviceShapes, state: tf.TensorSpec) -> F
     def step(token: Any, position: Any, state: Any, *parts: Any) -> Functions:
         cache = tf.nest.pack_sequence_as(structure[0], parts)
         logits, cache = exported.step(token, position[0], cache, state)
-        return {"logits": logits, **{f"cache_{i}": part for i, part in enumerate(tf.nest.flatten(cache))}}
+        changed = {f"cache_{i}": part for i, part in enumerate(tf.nest.flatten(cache)) if part is not parts[i]}
+        return {"logits": logits, **changed}
 
     source = exported.input_spec(shapes.batch_size, "source")
     made = tf.function(start, input_signature=(source, state), autograph=False).get_concrete_function()

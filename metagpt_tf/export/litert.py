@@ -85,7 +85,8 @@ def export_litert(
         with_loss: add the signature `loss(x, y, state) -> loss`, of K examples, to measure a state where it is used.
         extras: further signatures. `"sample"`: `sample(source, state, noise, temperature, top_k, top_p) -> output`
             with Gumbel noise `(B, T, V)` that the caller draws; `"score"`: the loss of each of K examples; `"stream"`:
-            `start(source, state) -> cache_0 …` and `step(token, position, state, cache_0 …) -> logits, cache_0 …`;
+            `start(source, state) -> cache_0 …` and `step(token, position, state, cache_0 …) -> logits`
+            and what changed of the cache;
             `"draw"`: `draw(output) -> image, whole` and `encode(image) -> target`, of a model that draws.
         autoencoder: whose codes the model writes, for `"draw"`.
         source_length, target_length: of this file, shorter than the model's own.
