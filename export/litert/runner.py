@@ -1,6 +1,6 @@
 """Adapt, keep and reload what was learned, generate, stream: model.tflite with ai_edge_litert and numpy alone.
 
-python runner.py examples.tsv "a prompt"     examples.tsv: K lines, what is read <tab> what is to be written
+python runner.py examples.jsonl "a prompt"     examples.jsonl: K lines, ["what is read", "what is to be written"]
 """
 
 import hashlib
@@ -94,7 +94,7 @@ class Model:
 if __name__ == "__main__":
     model = Model(str(Path(__file__).with_name("model.tflite")))
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-    learned = model.adapt([(line.partition("\t")[0], line.partition("\t")[2]) for line in lines])
+    learned = model.adapt([tuple(json.loads(line)) for line in lines])
     model.save(learned, "state.npz")
     for one in model.stream(sys.argv[2], model.load("state.npz")):
         sys.stdout.buffer.write(one)

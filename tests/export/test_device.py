@@ -170,9 +170,10 @@ class TestKits:
         assert deployed.parity.passed and deployed.litert == tmp_path / "model.tflite"
         names = {"model.tflite", "model.json", "initial.npz", "texts.py", *kit_files("litert")}
         assert {path.name for path in tmp_path.iterdir()} == names
-        (tmp_path / "examples.tsv").write_text("".join(f"item {i}\tITEM {i}\n" for i in range(K)))
+        lines = [json.dumps([f"item {i}", f"ITEM {i}"]) for i in range(K)]
+        (tmp_path / "examples.jsonl").write_text("\n".join(lines))
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "runner.py", "examples.tsv", "item 9"],
+            [sys.executable, "-X", "importtime", "runner.py", "examples.jsonl", "item 9"],
             cwd=tmp_path,
             capture_output=True,
         )
