@@ -2,6 +2,7 @@
 "use strict";
 
 const MARK = '{"metagpt_tf": ';
+const states = new Map(); // number -> what was learned, kept between calls
 let runtime, model, about;
 
 self.Module = { locateFile: (name) => new URL(`runtime/${name}`, self.location).href };
@@ -39,21 +40,35 @@ const verbs = {
     return about;
   },
 
-  async run({ signature, inputs }) {
+  async keep({ number, state }) {
+    const size = about.state_size;
+    if (!(state instanceof Float32Array) || state.length !== size || !state.every(Number.isFinite)) {
+      throw new Error(`A state of this model is ${size} numbers, all of them finite. Learn again.`);
+    }
+    states.set(number, new runtime.Tensor(state, [size]));
+  },
+
+  async drop({ number }) {
+    states.get(number).delete();
+    states.delete(number);
+  },
+
+  async run({ signature, inputs, number }) {
     const specs = about.signatures[signature];
     if (!specs) throw new Error(`The file has no signature ${signature}.`);
     const tensors = {};
     for (const [name, [type, shape]] of Object.entries(specs)) {
+      if (name === "state") continue;
       const size = shape.reduce((a, b) => a * b, 1);
       const kind = type === "float32" ? Float32Array : Int32Array;
       const value = inputs[name];
       if (!(value instanceof kind) || value.length !== size) {
         throw new Error(`${signature}: ${name} must be ${size} numbers of ${type}, received ${value?.length}.`);
       }
-      if (name === "state" && !value.every(Number.isFinite)) throw new Error("The state holds what is no number. Learn again.");
       tensors[name] = new runtime.Tensor(value, shape);
     }
-    const outputs = await model.run(signature, tensors);
+    const given = specs.state ? { ...tensors, state: states.get(number) } : tensors;
+    const outputs = await model.run(signature, given);
     const found = {};
     for (const [name, tensor] of Object.entries(outputs)) {
       found[name] = tensor.toTypedArray().slice();

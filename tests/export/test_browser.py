@@ -228,6 +228,19 @@ def test_texts_and_functions_are_read_as_python_reads_them(tab, tmp_path):
     assert {tuple(pair) for pair in tab.page.evaluate(script, source)} == expected and len(expected) == 2
 
 
+def test_running_text_is_cut_by_tokens(tab):
+    script = """async ([spec, text]) => {
+      const tokenizer = new (await import("/tokenizer.js")).Tokenizer(spec);
+      const { piecesOf, chosen } = await import("/functions.js");
+      const pairs = piecesOf(text, tokenizer, 5, 4);
+      return [pairs, chosen(pairs, 2).length, chosen(pairs.slice(0, 2), 5)];
+    }"""
+    spec = {"pad_id": 0, "bos_id": 1, "eos_id": 2}
+    pairs, two, five = tab.page.evaluate(script, [spec, "0123456789" * 3])
+    assert pairs == [["01234", "5678"], ["90123", "4567"], ["89012", "3456"]]
+    assert two == 2 and five == [pairs[i % 2] for i in range(5)]
+
+
 def test_a_letter_of_ones_own_by_keyboard(tab):
     tab.ready()
     tab.page.select_option("#glyphs-style", label="Your own: draw each letter")

@@ -2,9 +2,12 @@
 
 import { Tokenizer } from "./tokenizer.js";
 
+const KEPT = 4; // states in the worker
+
 export class Learner {
   #worker = new Worker("worker.js");
   #waiting = new Map();
+  #states = new Map(); // state -> its number in the worker
   #count = 0;
 
   // Loads the file at `path`; fails with a message that can be shown.
@@ -33,8 +36,22 @@ export class Learner {
     });
   }
 
-  run(signature, inputs) {
-    return this.#ask("run", { signature, inputs });
+  // Outputs of a signature by name. A state stays in the worker after its first use: it may be megabytes.
+  async run(signature, { state, ...inputs }) {
+    if (!state) return this.#ask("run", { signature, inputs });
+    if (!this.#states.has(state)) {
+      const number = this.#count++;
+      await this.#ask("keep", { number, state });
+      this.#states.set(state, number);
+      const [oldest] = this.#states.keys();
+      if (this.#states.size > KEPT) this.#forget(oldest);
+    }
+    return this.#ask("run", { signature, inputs, number: this.#states.get(state) });
+  }
+
+  #forget(state) {
+    this.#ask("drop", { number: this.#states.get(state) });
+    this.#states.delete(state);
   }
 
   shape(signature, input) {
