@@ -1,8 +1,9 @@
-"""The tutorial's verb `deploy_model`: a directory that a server can be started on, checked before it is handed over."""
+"""The tutorial's verb `deploy_model`: what a server, a device or a browser needs, checked before it is handed over."""
 
+import functools
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from metagpt_tf.applications.deployed import Deployed
 from metagpt_tf.applications.device_deployment import DeviceFile, deploy_litert, deploy_web
 from metagpt_tf.export import ParityReport, export_saved_model, parity_report
 from metagpt_tf.export.calls import first_calls
+from metagpt_tf.export.device_kit import write_files
 from metagpt_tf.export.saved_model import new_version
 from metagpt_tf.export.serving_kit import serving_kit
-from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
@@ -38,12 +39,10 @@ def deploy_model(
 ) -> Deployed:
     """Write a model as it is to be used, with everything that is needed beside it.
 
-    For a server `path` gets `models/<name>/<version>/`, TF Serving's settings, `compose.yaml`, `kserve.yaml`,
-    `call.sh`, `call.py` and a `README.md`; called again with the same path it adds the next version, which a running
-    server takes up. For a device it gets `model.tflite`, `initial.npz` (the state before anything was learned), a
-    runner and a `README.md`. For a browser it gets a page that learns in its tab, with this model in it; called again
-    with another name, the page has both models: `metagpt-tf demo --path …` serves it. Files of a kit that are there
-    already are left as they are.
+    A server gets `models/<name>/<version>/`, TF Serving's settings, Compose's and KServe's, and a first call; called
+    again it gets the next version. A device gets `model.tflite`, `initial.npz` (the state before anything was learned)
+    and a runner. A browser gets a page that learns in its tab, `metagpt-tf demo --path …` serves it; called again with
+    another name, the page has both models. Files of a kit that are there already are left as they are.
 
     Args:
         model: a built model, or a compiled `MetaLearner`, which also adapts when served.
@@ -53,17 +52,12 @@ def deploy_model(
         version: number, for a server; `None` for the next.
         support: `(x, y)` to adapt on: every signature of the file is compared with the learner before this returns.
         storage: of a server's weights, see `export_saved_model`.
-        target_spec: of one training target, see `export_saved_model`.
-        autoencoder: of a model that draws.
-        k_shot: K of a device's or a page's file.
-        quantization: of such a file's weights, see `export_litert`.
-        about: what such a file is to say of itself: `licence`, `limits`, …; a page also reads `kind`, `"code"` (by
-            default) or `"text"`.
-
-    Returns:
-        Where everything is.
+        target_spec, autoencoder: of the targets, and of a model that draws; see `export_saved_model`.
+        k_shot, quantization, about: of a device's or a page's file, see `export_litert`; of `about` a page also reads
+            `kind`, `"code"` (by default) or `"text"`.
 
     Raises:
+        TypeError: a model that cannot adapt, for a device or a page.
         ValueError: an unknown target or a name that cannot be served; `support` without a learner, or with weights that
             are stored rounded; a directory of another model; a file that answers otherwise: it is not served.
         FileExistsError: that version exists.
@@ -75,27 +69,37 @@ def deploy_model(
     >>> print(deployed.calls["call.sh"])  # doctest: +SKIP
     """
     _check_request(model, target, support, storage, quantization)
-    if target != "serving":
-        device = DeviceFile(model, support, k_shot, quantization, target_spec, autoencoder, about)
-        return (
-            deploy_litert(device, Path(path)) if target == "litert" else deploy_web(device, Path(path), _checked(name))
+    kit = serving_kit(name)  # also says whether the name can stand in a URL
+    if target == "serving":
+        made = functools.partial(
+            export_saved_model, model, target=target_spec, storage=storage, autoencoder=autoencoder
         )
-    root, kit = Path(path), serving_kit(name)
+        compared = None if support is None else functools.partial(_compared, model, support, autoencoder)
+        return _to_server(made, compared, Path(path), name, version, kit)
+    device = DeviceFile(model, support, k_shot, quantization, target_spec, autoencoder, about)
+    return deploy_litert(device, Path(path)) if target == "litert" else deploy_web(device, Path(path), name)
+
+
+def _to_server(
+    export: Callable[..., Path],
+    compared: Callable[[Path], ParityReport] | None,
+    root: Path,
+    name: str,
+    version: int | None,
+    kit: dict[str, str],
+) -> Deployed:
     models = root / "models" / name
     _check_kit(root, name)
     number = new_version(models, version)
     models.mkdir(parents=True, exist_ok=True)
     # Elsewhere first: a running server takes up a version as soon as it lies in its place.
     with tempfile.TemporaryDirectory(prefix=".unchecked-", dir=root) as unchecked:
-        made = export_saved_model(model, unchecked, number, target_spec, storage, autoencoder)
-        report = None if support is None else _compared(model, made, support, autoencoder)
+        made = export(path=unchecked, version=number)
+        report = None if compared is None else compared(made)
         saved_model = models / made.name
         os.replace(made, saved_model)
     calls = first_calls(saved_model, name)
-    for file, text in {**kit, **calls}.items():
-        if not (root / file).exists():
-            with written_aside(root / file) as aside:
-                aside.write_text(text, encoding="utf-8")
+    write_files(root, {file: text.encode() for file, text in {**kit, **calls}.items()}, keep=True)
     return Deployed(root, saved_model, calls, report)
 
 
@@ -112,13 +116,8 @@ def _check_request(model: Any, target: str, support: Any, storage: str, quantiza
         )
 
 
-def _checked(name: str) -> str:
-    serving_kit(name)  # a name that can be served is one that can stand in a URL
-    return name
-
-
 def _compared(
-    model: MetaLearner, made: Path, support: tuple[Any, Any], autoencoder: ImageAutoencoder | None
+    model: MetaLearner, support: tuple[Any, Any], autoencoder: ImageAutoencoder | None, made: Path
 ) -> ParityReport:
     report = parity_report(model, made, support=support, autoencoder=autoencoder)
     if not report.passed:

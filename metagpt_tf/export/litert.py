@@ -85,9 +85,8 @@ def export_litert(
         with_loss: add the signature `loss(x, y, state) -> loss`, of K examples, to measure a state where it is used.
         extras: further signatures. `"sample"`: `sample(source, state, noise, temperature, top_k, top_p) -> output`
             with Gumbel noise `(B, T, V)` that the caller draws; `"score"`: the loss of each of K examples; `"stream"`:
-            `start(source, state) -> cache_0 …` and `step(token, position, state, cache_0 …) -> logits`
-            and what changed of the cache;
-            `"draw"`: `draw(output) -> image, whole` and `encode(image) -> target`, of a model that draws.
+            `start` and `step`, a token at a time; `"draw"`: `draw(output) -> image, whole` and `encode(image) ->
+            target`, of a model that draws. `docs/deployment.md` has their tensors.
         autoencoder: whose codes the model writes, for `"draw"`.
         source_length, target_length: of this file, shorter than the model's own.
         about: what else the metadata is to say (`name`, `licence`, `limits`); plain values.
@@ -97,25 +96,26 @@ def export_litert(
 
     Raises:
         TypeError: not a `MetaLearner`.
-        ValueError: sizes below 1, an unknown quantization or extra, or an operation that has no builtin form (named in
-            the message).
+        ValueError: sizes below 1, an unknown quantization or extra, or an operation that has no builtin form.
         OSError: the path cannot be written; nothing half-written is left.
     """
+    _check(learner, quantization)
+    names = (*extras, *(["loss"] if with_loss and "loss" not in extras else []))
+    stored = lambda weight: as_stored(weight, quantization)  # noqa: E731
+    exported = Exported(learner, "float32", stored, source_length, target_length)
+    drawing = None if autoencoder is None else Drawing(autoencoder, exported.model)
+    shapes = DeviceShapes(k_shot, batch_size, target, names, drawing)
+    shapes.check(exported.is_generator)
+    with written_aside(Path(path)) as aside:
+        aside.write_bytes(convert(exported, shapes, quantization, about or {}))
+    return Path(path)
+
+
+def _check(learner: Any, quantization: str) -> None:
     if not isinstance(learner, MetaLearner):
         raise TypeError(f"export_litert takes a MetaLearner (the file must adapt), received {type(learner).__name__}.")
     if quantization not in QUANTIZATIONS:
         raise ValueError(f"Unknown quantization {quantization!r}. {closest(quantization, QUANTIZATIONS)}")
-    names = (*extras, *(["loss"] if with_loss and "loss" not in extras else []))
-    lengths = source_length, target_length
-    exported = Exported(learner, "float32", lambda weight: as_stored(weight, quantization), *lengths)
-    drawing = None if autoencoder is None else Drawing(autoencoder, exported.model)
-    shapes = DeviceShapes(k_shot, batch_size, target, names, drawing)
-    shapes.check(exported.is_generator)
-    content = convert(exported, shapes, quantization, about or {})
-    final = Path(path)
-    with written_aside(final) as aside:
-        aside.write_bytes(content)
-    return final
 
 
 def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: Mapping[str, Any]) -> bytes:
