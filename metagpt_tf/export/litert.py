@@ -24,7 +24,7 @@ from metagpt_tf.registry import closest
 QUANTIZATIONS: dict[str, dict[str, Any]] = {
     "float32": {},
     "float16": {"types": [tf.float16]},
-    "dynamic_int8": {"types": []},
+    "dynamic_int8": {"types": [], "fast_answers": True},
     "weight_int8": {"bits": 8},
     "weight_int8_per_tensor": {"bits": 8, "per_channel": False},
     "weight_int4": {"bits": 4},
@@ -79,9 +79,10 @@ def export_litert(
         batch_size: B, prompts generated at once.
         target: as in `export_saved_model`.
         quantization: how weights are stored. `"float32"`; `"float16"`; `"dynamic_int8"`, what the converter makes:
-            products with int8 constants, while weights that a task adapts stay float; `"weight_int8"`, `"weight_int4"`:
-            integers whatever reads them, made float32 when the file is loaded, one scale for each channel;
-            `"weight_int8_per_tensor"`: one scale for each matrix. A state stays float32 in all of them.
+            products with int8 constants (answers have a copy of their own, which is twice as fast), while weights that
+            a task adapts stay float; `"weight_int8"`, `"weight_int4"`: integers whatever reads them, made float32 when
+            the file is loaded, one scale for each channel; `"weight_int8_per_tensor"`: one scale for each matrix. A
+            state stays float32 in all of them.
         with_loss: add the signature `loss(x, y, state) -> loss`, of K examples, to measure a state where it is used.
         extras: further signatures. `"sample"`: `sample(source, state, noise, temperature, top_k, top_p) -> output`
             with Gumbel noise `(B, T, V)` that the caller draws; `"score"`: the loss of each of K examples; `"stream"`:
@@ -121,7 +122,7 @@ def _check(learner: Any, quantization: str) -> None:
 def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: Mapping[str, Any]) -> bytes:
     """The LiteRT file's content."""
     how = QUANTIZATIONS[quantization]
-    signatures = device_signatures(exported, shapes)
+    signatures = functions = device_signatures(exported, shapes)
     # The converter freezes plain variables tracked by a module; the ones of a Keras model would stay variables and
     # fail.
     module = tf.Module()
@@ -129,6 +130,9 @@ def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: 
     module.exported_variables = [*exported.variables(), *drawn]
     for name, function in signatures.items():
         setattr(module, name, function)
+    if how.get("fast_answers"):  # traced here, with a copy of the weights that the kernels of int8 like
+        answers = {name: f.get_concrete_function() for name, f in signatures.items() if name != "adapt"}
+        signatures = {**signatures, **answers}
     with tempfile.TemporaryDirectory() as folder:
         with shared_weight_layout():
             tf.saved_model.save(module, folder, signatures=signatures)
@@ -136,7 +140,7 @@ def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: 
     if "bits" in how:
         weights = [v.numpy() for v in exported.model.variables if v.dtype == "float32"]
         content = quantized_weights(content, weights, **how)
-    return with_about(content, {**about_file(exported, shapes, quantization, signatures), **about})
+    return with_about(content, {**about_file(exported, shapes, quantization, functions), **about})
 
 
 def _converted(folder: str, signatures: Mapping[str, Any], how: dict[str, Any]) -> bytes:

@@ -184,6 +184,16 @@ class TestKits:
         np.testing.assert_allclose(State.load(tmp_path / "state.npz"), state, atol=1e-5)
         np.testing.assert_array_equal(State.load(tmp_path / "initial.npz"), learner.layout.initial_state())
 
+    def test_a_rounded_file_begins_with_rounded_weights(self, tmp_path):
+        learner = small_learner("all", dim=16)
+        deployed = deploy_model(learner, "litert", tmp_path, k_shot=K, quantization="weight_int8")
+        runner, first = LiteRTRunner(deployed.litert), learner.layout.initial_state()
+        state = runner.load_state(tmp_path / "initial.npz")
+        assert 0 < np.abs(state - first).max() < 0.02 and runner.about["quantization"] == "weight_int8"
+        report = parity_report(learner, litert={"small": deployed.litert}, support=support(learner.model))
+        assert all(row.rounded and row.format.endswith(":small") for row in report.rows) and not report.passed
+        assert report.rows[0].difference < 0.2 and "rounded" in str(report)
+
     def test_its_texts_are_those_of_the_tokenizers(self):
         sys.path.insert(0, str(KITS / "litert"))
         try:
