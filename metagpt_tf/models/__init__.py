@@ -2,11 +2,13 @@
 
 from metagpt_tf.models.attention_maps import attention_maps, attention_tokens
 from metagpt_tf.models.drawing import Drawing
+from metagpt_tf.models.fused import FusedGPT, FusedModel
 from metagpt_tf.models.image_autoencoder import ImageAutoencoder
 from metagpt_tf.models.image_metrics import CodesInUse, PeakSignalToNoise, structural_similarity
 from metagpt_tf.models.losses import BitsPerToken, MaskedCrossentropy, TokenAccuracy, token_crossentropy
 from metagpt_tf.models.meta_classifier import MetaClassifier
 from metagpt_tf.models.meta_gpt import MetaGPT
+from metagpt_tf.models.mixing import Mixing
 from metagpt_tf.models.samples import TextSamples
 from metagpt_tf.models.schedules import InverseSquareRoot, cosine_annealing
 from metagpt_tf.models.sizes import SIZES
@@ -21,11 +23,14 @@ __all__ = [
     "BitsPerToken",
     "CodesInUse",
     "Drawing",
+    "FusedGPT",
+    "FusedModel",
     "ImageAutoencoder",
     "InverseSquareRoot",
     "MaskedCrossentropy",
     "MetaClassifier",
     "MetaGPT",
+    "Mixing",
     "PeakSignalToNoise",
     "TextSamples",
     "TokenAccuracy",
