@@ -2,6 +2,7 @@
 
 from metagpt_tf.models.attention_maps import attention_maps, attention_tokens
 from metagpt_tf.models.drawing import Drawing
+from metagpt_tf.models.elastic import ElasticGPT
 from metagpt_tf.models.fused import FusedGPT, FusedModel
 from metagpt_tf.models.image_autoencoder import ImageAutoencoder
 from metagpt_tf.models.image_metrics import CodesInUse, PeakSignalToNoise, structural_similarity
@@ -23,6 +24,7 @@ __all__ = [
     "BitsPerToken",
     "CodesInUse",
     "Drawing",
+    "ElasticGPT",
     "FusedGPT",
     "FusedModel",
     "ImageAutoencoder",

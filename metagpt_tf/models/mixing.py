@@ -14,7 +14,7 @@ from metagpt_tf.layers.projection import Projection
 
 MIXINGS = ("weighted", "soft_vote", "hard_vote", "stacking")
 OUTPUTS = ("logits", "values")
-LEFT = 1e-3  # share of a hard vote that the soft one keeps: it parts ties, and no class is impossible
+LEFT = 0.1  # share of a hard vote that the soft one keeps: it parts ties, and no class is impossible
 
 
 @keras.saving.register_keras_serializable("metagpt_tf")
@@ -92,7 +92,7 @@ class Mixing(keras.layers.Layer):
         return soft if self.how != "hard_vote" else soft + ops.stop_gradient(self._votes(log_p, soft) - soft)
 
     def _votes(self, log_p: Any, soft: Any) -> Any:
-        votes = ops.one_hot(ops.argmax(log_p, axis=-1), log_p.shape[-1], dtype="float32")
+        votes = ops.cast(log_p >= ops.max(log_p, axis=-1, keepdims=True), "float32")
         return ops.log((1.0 - LEFT) * ops.mean(votes, axis=-2) + LEFT * ops.exp(soft))
 
     def _log_weights(self, stacked: Any) -> Any:

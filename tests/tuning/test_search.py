@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.tasks import TextTasks
-from metagpt_tf.tuning import Space, search
+from metagpt_tf.tuning import search
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"steps": 4, "rungs": 2, "meta_batch_size": 2, "k_shot": 5, "n_query": 5, "validation_batches": 2}
@@ -232,10 +232,3 @@ def test_another_search_in_the_same_folder_is_refused(regression, waves, tmp_pat
     search(regression, {"scope": ["all"]}, waves, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
     with pytest.raises(ValueError, match="holds another search"):
         search(regression, {"scope": ["head"]}, waves, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
-
-
-def test_a_space_is_data():
-    space = Space.of(scope=["all"], rate={"low": 1, "high": 3, "step": 2}, dropout=[0, 0.1])
-    assert Space.from_json(space.to_json()) == space and space.axes["dropout"] == [0.0, 0.1]
-    with pytest.raises(ValueError, match="Expected JSON"):
-        Space.from_json("[1]")
