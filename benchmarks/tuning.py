@@ -3,7 +3,7 @@
 Every variant begins with the preset and is measured on the same held-out episodes, in bits per byte after K steps. The
 hyper-parameters of going on (`tuned`) are chosen on validation tasks; `continued` goes on with the preset's own for as
 many steps. Fused variants are made of the three seeds of `tuned`. Parts of the elastic model are compared with the same
-sizes taken out of the preset and trained alone, all of them together at the cost of the one elastic training.
+parts of the untrained one, each trained alone, all of them together at the cost of the one elastic training.
 
 `gradient_evaluations` are those that a variant cost beyond the preset, of whatever order; one is the gradient of the
 loss on K examples. An interval is over seeds where `over` says so, else over held-out episodes. Everything is kept in
@@ -27,7 +27,6 @@ from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import tasks_of
 from metagpt_tf.applications.pretraining import in_bits_per_byte
 from metagpt_tf.applications.recipe import Recipe
-from metagpt_tf.compression import shrink
 from metagpt_tf.compression.recovery import recover
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import AdaptationCurve, MetaLearner
@@ -49,12 +48,11 @@ SPACE = {
     "rate_multiplier": {"low": 0.5, "high": 2.0, "log": True},
 }
 CONTINUED = {"learning_rate": 1e-3, "optimizer": "adam", "schedule": "cosine"}  # as the preset was meta-trained
-PARTS = (Sizes(1, 2, 128), Sizes(2, 2, 256), Sizes(2, 4, 512))
+PARTS = (Sizes(1, 2, 128), Sizes(2, 2, 256))
 FUSIONS: dict[str, dict[str, Any]] = {
     "soup": {"how": "soup"},
     "greedy_soup": {"how": "greedy_soup"},
     "weighted": {"weights": "validation"},
-    "soft_vote": {"how": "soft_vote"},
     "stacking": {"how": "stacking"},
 }
 GROUPS = ("default", "tuned", "fused", "task_specific", "elastic")
@@ -65,10 +63,10 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--presets", nargs="+", default=["code_nano", "text_nano"], help="any with a card")
     add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
-    add("--trials", type=int, default=5, help="of the search")
-    add("--steps", type=int, default=10, help="meta-training steps of a trial, and of each seed")
-    add("--plain-steps", type=int, default=60, help="of the elastic model, each of four parts")
-    add("--elastic-steps", type=int, default=6, help="meta-training steps of the elastic model, each of four parts")
+    add("--trials", type=int, default=3, help="of the search")
+    add("--steps", type=int, default=6, help="meta-training steps of a trial, and of each seed")
+    add("--plain-steps", type=int, default=100, help="of the elastic model, each of four parts")
+    add("--elastic-steps", type=int, default=0, help="meta-training steps of the elastic model, each of four parts")
     add("--batches", type=int, default=8, help="of 4 held-out episodes, to measure on")
     add("--validation", type=int, default=4, help="of 4 validation episodes, to choose on")
     add("--tasks", type=int, default=8, help="held-out episodes of the task-specific variant, one by one")
@@ -87,7 +85,8 @@ class Bench:
         self.preset = Preset(find_preset(name))
         card = self.preset.card
         self.recipe, self.steps = Recipe(**card["recipe"]), card["steps"]
-        self.original = load_learner(name)
+        self.original, self.probe = load_learner(name), load_learner(name)
+        self.curve = AdaptationCurve(self.probe, (0, self.steps))
         self.shape = (self.recipe.meta_batch_size, self.recipe.k_shot, self.recipe.n_query)
         tokenizer = self.original.model.tokenizer
         self.training = tasks_of(card["origin"], self.recipe, training=True, tokenizer=tokenizer)
@@ -102,7 +101,12 @@ class Bench:
 
     def bits(self, learner: MetaLearner, multiplier: float = 1.0) -> np.ndarray:
         """Bits per byte of each held-out episode before and after K steps."""
-        losses = AdaptationCurve(learner, (0, self.steps))(self.held_out, multiplier)
+        shapes = [[tuple(w.shape) for w in one.weights] for one in (learner, self.probe)]
+        if shapes[0] == shapes[1]:  # one graph for all that differ in their weights alone
+            self.probe.set_weights(learner.get_weights())
+            losses = self.curve(self.held_out, multiplier)
+        else:
+            losses = AdaptationCurve(learner, (0, self.steps))(self.held_out, multiplier)
         return in_bits_per_byte(learner, self.held_out, losses)
 
     def best_multiplier(self, learner: MetaLearner) -> float:
@@ -157,7 +161,7 @@ class Bench:
             "random",
             self.options.trials,
             steps=self.options.steps,
-            rungs=2,
+            rungs=1,
             judged_steps=self.steps,
             validation_batches=self.options.validation,
             **dict(zip(("meta_batch_size", "k_shot", "n_query"), self.shape, strict=True)),
@@ -169,28 +173,38 @@ class Bench:
         each = self.original.algorithm.inner_steps + queries / k_shot
         return tasks * (steps * each + plain_steps * (1 + queries / k_shot))
 
-    def continued(self, label: str, values: dict[str, Any], seed: int) -> MetaLearner:
-        """The preset after more meta-training; kept."""
-        path = self.folder / f"{label}_{seed}.keras"
-        if not path.exists():
+    def continued(self, label: str, values: dict[str, Any]) -> list[MetaLearner]:
+        """The preset after more meta-training, for each seed; kept. One graph trains all of them."""
+        paths = [self.folder / f"{label}_{seed}.keras" for seed in SEEDS]
+        learner: Any = None
+        for seed, path in zip(SEEDS, paths, strict=True):
+            if path.exists():
+                continue
+            if learner is None:
+                learner = Base.of(self.original)(values, self.options.steps)
+                learner.optimizer.build(learner.trainable_variables)
+                start, fresh = learner.get_weights(), [v.numpy() for v in learner.optimizer.variables]
+            learner.set_weights(start)
+            for variable, value in zip(learner.optimizer.variables, fresh, strict=True):
+                variable.assign(value)
             keras.utils.set_random_seed(seed)
-            learner = Base.of(self.original)(values, self.options.steps)
-            learner.fit(self.training.as_dataset(*self.shape, seed=100 + seed).take(self.options.steps), verbose=0)
+            episodes = self.training.as_dataset(*self.shape, seed=100 + seed)
+            learner.fit(episodes, steps_per_epoch=self.options.steps, verbose=0)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(path) as aside:
                 learner.save(aside)
-        return load_model(path)
+        return [load_model(path) for path in paths]
 
     def tuned_seeds(self) -> list[MetaLearner]:
-        values = self.searched().values
-        return [self.continued("tuned", values, seed) for seed in SEEDS]
+        """The seeds of `tuned`."""
+        return self.continued("tuned", self.searched().values)
 
     def tuned(self) -> None:
         """Going on with the preset's own settings, and with those that a search has found."""
         cost = self.cost_of_steps(self.options.steps)
 
         def continued() -> dict[str, Any]:
-            return self.over_seeds([self.continued("continued", CONTINUED, seed) for seed in SEEDS], cost)
+            return self.over_seeds(self.continued("continued", CONTINUED), cost)
 
         def tuned() -> dict[str, Any]:
             found = self.searched()
@@ -215,8 +229,9 @@ class Bench:
         """Scope, rate and steps chosen for each task on its own support set."""
 
         def measure() -> dict[str, Any]:
-            tuner = TaskTuner(self.original, ("low_rank",), (0.5, 2.0), max_steps=self.steps + 1)
-            tuner.learner.algorithm.inner_steps = self.steps  # what the card calls the default
+            learner = load_learner(self.name)
+            learner.algorithm.inner_steps = self.steps  # what the card calls the default
+            tuner = TaskTuner(learner, ("low_rank",), (0.5, 2.0), max_steps=self.steps)
             tasks = self.held_out.unbatch().batch(1).take(self.options.tasks)
             gain = tuner.measure(tasks)
             losses = np.stack([gain.default, gain.chosen], axis=1)
@@ -237,44 +252,50 @@ class Bench:
         self.row("task_specific", measure)
 
     def elastic(self) -> None:
-        """One elastic training, and the same sizes each trained alone for a third of its cost."""
-        parts = [Sizes(s[0], s[1], s[2]) for s in PARTS]
-        steps, plain = self.options.elastic_steps, self.options.plain_steps
-        whole = self.cost_of_steps(4 * steps, 4 * plain)
-        for sizes in parts:
+        """One elastic training, and the same parts each trained alone for its share of that cost."""
+        whole = self.cost_of_steps(4 * self.options.elastic_steps, 4 * self.options.plain_steps)
+        for sizes in PARTS:
             label = "x".join(map(str, sizes))
             self.row(f"elastic {label}", functools.partial(self._part, sizes, whole))
-            self.row(f"alone {label}", functools.partial(self._alone, sizes, whole / len(parts)))
+            self.row(f"alone {label}", functools.partial(self._alone, sizes, whole / len(PARTS)))
 
     def episodes(self) -> tf.data.Dataset:
+        """Training tasks of the elastic model and of what is trained alone."""
         return self.training.as_dataset(*self.shape, seed=200)
+
+    def untrained(self) -> Any:
+        """The preset made elastic, its best heads and neurons first; kept."""
+        path = self.folder / "untrained.keras"
+        if not path.exists():
+            made = elastic(self.original, self.episodes(), {"hidden_dim": [128, 256, 512], "num_heads": [2, 4]}, 4)
+            with written_aside(path) as aside:
+                made.save(aside)
+        return load_model(path)
 
     def _part(self, sizes: Sizes, cost: float) -> dict[str, Any]:
         path = self.folder / "elastic.keras"
         if not path.exists():
-            made = elastic(self.original, self.episodes(), {"hidden_dim": [128, 256, 512], "num_heads": [2, 4]}, 4)
-            made.compile(keras.optimizers.Adam(5e-4, clipnorm=1.0), metrics=[])
-            steps, plain = self.options.elastic_steps, self.options.plain_steps
-            recover(made, self.episodes(), steps, backup=self.folder / "elastic", plain_steps=plain)
+            made = self.untrained()
+            self._train(made, self.options.elastic_steps, self.options.plain_steps, "elastic")
             with written_aside(path) as aside:
                 made.save(aside)
         trained: Any = load_model(path)
-        part = part_of(trained, sizes)
-        rate = self.best_multiplier(part)
-        shared = {"note": "the cost is of all parts together", "rate_multiplier": rate}
-        return self.over_tasks(part, cost, rate, parameters=part.model.count_params(), **shared)
+        return self._measured(part_of(trained, sizes), cost, note="the cost is of all parts together")
 
     def _alone(self, sizes: Sizes, cost: float) -> dict[str, Any]:
-        model: Any = self.original.model
-        shares = (sizes[1] / model.num_heads, sizes[2] / model.hidden_dim, sizes[0] / model.num_layers)
-        share = 4 / len(PARTS)
+        small, share = part_of(self.untrained(), sizes), 4 / len(PARTS)
         steps, plain = (round(share * n) for n in (self.options.elastic_steps, self.options.plain_steps))
-        optimizer = keras.optimizers.Adam(5e-4, clipnorm=1.0)
-        training = {"steps": steps, "plain_steps": plain, "optimizer": optimizer, "scoring_batches": 4}
-        backup = self.folder / f"alone_{'x'.join(map(str, sizes))}"
-        small = shrink(self.original, self.episodes(), *shares, backup=backup, **training)
-        rate = self.best_multiplier(small)
-        return self.over_tasks(small, cost, rate, parameters=small.model.count_params(), rate_multiplier=rate)
+        self._train(small, steps, plain, f"alone_{'x'.join(map(str, sizes))}")
+        return self._measured(small, cost)
+
+    def _train(self, learner: MetaLearner, steps: int, plain_steps: int, name: str) -> None:
+        learner.compile(keras.optimizers.Adam(5e-4, clipnorm=1.0), metrics=[])
+        recover(learner, self.episodes(), steps, backup=self.folder / name, plain_steps=plain_steps)
+
+    def _measured(self, learner: MetaLearner, cost: float, **more: Any) -> dict[str, Any]:
+        rate = self.best_multiplier(learner)
+        more |= {"rate_multiplier": rate, "parameters": learner.model.count_params()}
+        return self.over_tasks(learner, cost, rate, **more)
 
 
 class Splits(TaskDistribution):

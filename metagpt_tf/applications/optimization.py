@@ -1,4 +1,4 @@
-"""The tutorial's verbs `optimize_model`, a smaller file that still learns within a budget, `tune_model`, `deploy_model`."""
+"""The verbs `optimize_model`, a smaller file that still learns within a budget, `tune_model` and `deploy_model`."""
 
 import os
 from collections.abc import Mapping

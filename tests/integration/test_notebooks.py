@@ -37,6 +37,7 @@ def test_there_are_notebooks():
         "03_code",
         "05_compression",
         "06_serving",
+        "08_tuning",
     ]
 
 
