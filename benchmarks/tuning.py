@@ -48,7 +48,7 @@ SPACE = {
     "rate_multiplier": {"low": 0.5, "high": 2.0, "log": True},
 }
 CONTINUED = {"learning_rate": 1e-3, "optimizer": "adam", "schedule": "cosine"}  # as the preset was meta-trained
-PARTS = (Sizes(1, 2, 128), Sizes(2, 2, 256))
+PARTS = ((0.5, 0.5, 0.25), (1.0, 0.5, 0.5))  # shares of layers, heads and neurons
 FUSIONS: dict[str, dict[str, Any]] = {
     "soup": {"how": "soup"},
     "greedy_soup": {"how": "greedy_soup"},
@@ -254,10 +254,19 @@ class Bench:
     def elastic(self) -> None:
         """One elastic training, and the same parts each trained alone for its share of that cost."""
         whole = self.cost_of_steps(4 * self.options.elastic_steps, 4 * self.options.plain_steps)
-        for sizes in PARTS:
+        for sizes in self.parts:
             label = "x".join(map(str, sizes))
             self.row(f"elastic {label}", functools.partial(self._part, sizes, whole))
             self.row(f"alone {label}", functools.partial(self._alone, sizes, whole / len(PARTS)))
+
+    @property
+    def parts(self) -> list[Sizes]:
+        """The parts that are compared."""
+        model: Any = self.original.model
+        whole = (model.num_layers, model.num_heads, model.hidden_dim)
+        return [
+            Sizes(*(max(1, round(share * size)) for share, size in zip(shares, whole, strict=True))) for shares in PARTS
+        ]
 
     def episodes(self) -> tf.data.Dataset:
         """Training tasks of the elastic model and of what is trained alone."""
@@ -267,7 +276,10 @@ class Bench:
         """The preset made elastic, its best heads and neurons first; kept."""
         path = self.folder / "untrained.keras"
         if not path.exists():
-            made = elastic(self.original, self.episodes(), {"hidden_dim": [128, 256, 512], "num_heads": [2, 4]}, 4)
+            model: Any = self.original.model
+            every = [*self.parts, Sizes(model.num_layers, model.num_heads, model.hidden_dim)]
+            choices = {name: sorted({getattr(sizes, name) for sizes in every}) for name in Sizes._fields}
+            made = elastic(self.original, self.episodes(), choices, scoring_batches=4)
             with written_aside(path) as aside:
                 made.save(aside)
         return load_model(path)

@@ -157,9 +157,8 @@ class Base:
         widths, heads = (space.ends(name) or [config[name]] for name in ("dim", "num_heads"))
         wrong = [(w, h) for w in widths for h in heads if w % h]
         if wrong:
-            raise ValueError(
-                f"dim must be a multiple of num_heads; the space has dim={wrong[0][0]}, {wrong[0][1]} heads."
-            )
+            width, count = wrong[0]
+            raise ValueError(f"dim must be a multiple of num_heads; the space has dim={width} with num_heads={count}.")
 
     def _new_shape(self, values: Mapping[str, Any]) -> bool:
         return any(name in values for name in MODEL if name != "dropout")

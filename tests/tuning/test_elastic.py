@@ -113,10 +113,10 @@ def test_one_training_makes_all_parts_better(made, episodes, tmp_path):
     before = [AdaptationCurve(part_of(made, s), (1,))(episodes).mean() for s in parts]
     trained = elastic(made_plain(made), episodes, {"num_heads": [2, 4]}, scoring_batches=1)
     trained.compile(keras.optimizers.Adam(3e-3), metrics=[])
-    recover(trained, episodes, 2, backup=tmp_path / "backup", plain_steps=60)
+    recover(trained, episodes, 1, backup=tmp_path / "backup", plain_steps=60)
     after = [AdaptationCurve(part_of(trained, s), (1,))(episodes).mean() for s in parts]
-    assert all(b < 0.75 * a for a, b in zip(before, after, strict=True)), (before, after)
-    assert trained.optimizer.iterations == 2 and trained.model.active_sizes == (2, 4, 16)
+    assert all(b < 0.85 * a for a, b in zip(before, after, strict=True)), (before, after)
+    assert trained.optimizer.iterations == 1 and trained.model.active_sizes == (2, 4, 16)
     trained.save(tmp_path / "elastic.keras")
     again = load_model(tmp_path / "elastic.keras")
     np.testing.assert_array_equal(again.model.get_weights()[0], trained.model.get_weights()[0])
