@@ -34,8 +34,7 @@ def fuse(
 
     A fused model is one `keras.Model`: it adapts (its state is its members' states, one after the other; each adapts by
     itself, with the rates that it has learned), generates where its members generate, is saved to one `.keras` file,
-    compressed and exported like any other. It costs what all its members cost. A soup is an ordinary model and costs
-    what one of them costs; take members that began with the same weights.
+    compressed and exported like any other. A soup is an ordinary model: take members that began with the same weights.
 
     Args:
         members: at least two built models, or compiled learners round them; they stay as they are.
@@ -44,11 +43,10 @@ def fuse(
             `"greedy_soup"`, of those members that make the mean better.
         weights: of `"weighted"`: numbers, one a member; `"equal"`; `"validation"`,
             `w_i ∝ exp(−10 (L_i / min L − 1))` of the losses L after K steps; `"learned"` by gradient descent.
-        validation: finite meta-validation episodes, for `"greedy_soup"`, `"stacking"` and weights that look at data;
-            what is learned there is learned in one pass.
+        validation: finite meta-validation episodes for whatever looks at data; what is learned takes one pass.
         steps: K; `None` for the first member's inner steps.
-        outputs: whether members answer with `"logits"`, whose probabilities are mixed, or `"values"`; `None` to know
-            it of a `MetaGPT` or `MetaClassifier`, and to take values of others.
+        outputs: `"logits"`, whose probabilities are mixed, or `"values"`; `None` for the first of a `MetaGPT` or
+            `MetaClassifier`, and the second of others.
         algorithm: how the fused model adapts; `None` for the members' own.
         learning_rate: of Adam, for what is learned on `validation`.
 
@@ -57,8 +55,7 @@ def fuse(
 
     Raises:
         TypeError: models and learners, or algorithms that cannot be put side by side.
-        ValueError: before anything is computed: fewer than two members, other tokenizers or shapes, an unknown name,
-            episodes that are missing.
+        ValueError: fewer than two members, other tokenizers or shapes, an unknown name, episodes that are missing.
 
     Example:
 
@@ -69,21 +66,18 @@ def fuse(
 
     Reference: Wortsman et al., 2022, "Model Soups"; Wolpert, 1992, "Stacked Generalization".
     """
-    if how not in HOW:
-        raise ValueError(f"Unknown fusion {how!r}. {closest(str(how), HOW)}")
-    models = check_members(members, how in SOUPS)
     _check_weights(how, weights, len(members))
+    models = check_members(members, how in SOUPS)
     _check_validation(members, how, weights, validation)
     if how in SOUPS:
         check_soup(members)
         return greedy_soup(members, validation, steps)[0] if how == "greedy_soup" else uniform_soup(members)
-    kind = outputs or _kind(models[0])
-    mixing = Mixing(len(members), how, kind)
+    mixing = Mixing(len(members), how, outputs or _kind(models[0]))
     fused = (FusedGPT if hasattr(models[0], "generate_ids") else FusedModel)([*map(copy_of_model, models)], mixing)
     learner = _learner(fused, members, algorithm)
     if how == "weighted":
         mixing.scores.assign(np.log(_weights(weights, members, validation, steps)))
-    if how == "stacking" or weights == "learned":
+    if how == "stacking" or (isinstance(weights, str) and weights == "learned"):
         learn_mixing(learner, validation, steps, learning_rate)
     return fused if learner is None else learner
 
@@ -99,6 +93,8 @@ def _learner(fused: Any, members: Sequence[Any], algorithm: Any) -> MetaLearner 
 
 
 def _check_weights(how: str, weights: Any, count: int) -> None:
+    if how not in HOW:
+        raise ValueError(f"Unknown fusion {how!r}. {closest(str(how), HOW)}")
     if isinstance(weights, str):
         if weights not in WEIGHTS:
             raise ValueError(f"Unknown weights {weights!r}. {closest(weights, WEIGHTS)} A number a member also does.")

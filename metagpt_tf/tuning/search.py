@@ -30,6 +30,18 @@ class SearchResult:
         metric: what was minimised.
         folder: where the learners are.
         rungs: of a whole training.
+
+    Example:
+
+    >>> import keras, tempfile
+    >>> from metagpt_tf.tasks import Sinusoid
+    >>> learner = MetaLearner(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), "maml")
+    >>> learner.compile("sgd", "mse")
+    >>> space = {"inner_learning_rate": [0.01, 0.1]}
+    >>> sizes = {"steps": 2, "rungs": 1, "validation_batches": 1}
+    >>> found = search(learner, space, Sinusoid(), tempfile.mkdtemp(), "grid", **sizes)
+    >>> sorted(row["values"]["inner_learning_rate"] for row in found.rows)
+    [0.01, 0.1]
     """
 
     trials: dict[str, Progress]
@@ -106,19 +118,15 @@ def search(
     """Choose hyper-parameters by the loss of meta-validation tasks after K steps.
 
     Each trial trains a learner in a few rungs and is judged after each. Trials are kept in `folder`: a search that was
-    killed goes on there, loses the rung it was in at most, and ends as it would have ended. A trial that is worse than
-    the median of the others after as many rungs is stopped (`patience=None` for never; Hyperband has its own way).
+    killed goes on there, loses the rung it was in at most, and ends as it would have ended. Hopeless trials are
+    stopped (`patience=None` for never).
 
-    With KerasTuner's environment variables (`KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`)
-    the same script is the chief, which hands out trials, or a worker; all of them need the same `folder`.
+    With KerasTuner's environment variables the same script is the chief or a worker, see `docs/tuning.md`.
 
     Args:
         base: what trials begin with: a compiled learner, whose weights they go on from; a preset or a size by name; or
             a function of the chosen values that returns a compiled learner.
-        space: what may be chosen. Unless `base` is a function: `inner_learning_rate`, `inner_steps`, `scope`,
-            `algorithm`, `rate_multiplier` of the inner loop; `learning_rate`, `optimizer` (adam, rmsprop, sgd, adamw),
-            `schedule` (constant, exponential, cosine, warmup) of the outer one; `meta_batch_size`, `n_query`;
-            `dropout`, `num_layers`, `dim`, `num_heads`, `hidden_dim` of a `MetaGPT`.
+        space: what may be chosen; unless `base` is a function, of the names in `tuning.building.KNOWN`.
         tasks: with the splits `meta_train` and `meta_validation`.
         folder: where trials are kept, with logs for TensorBoard's HParams page in `logs/`.
         method: `"random"`, `"grid"`, `"bayesian"` (needs scikit-learn) or `"hyperband"` (decides itself how many
@@ -138,37 +146,34 @@ def search(
         TypeError, ValueError: before anything is trained: an empty space, an unknown name (the closest is suggested), a
             metric that the learner does not log, a folder that holds another search.
 
-    Example:
-
-    >>> import keras, tempfile
-    >>> from metagpt_tf.tasks import Sinusoid
-    >>> learner = MetaLearner(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), "maml")
-    >>> learner.compile("sgd", "mse")
-    >>> space = {"inner_learning_rate": [0.01, 0.1]}
-    >>> sizes = {"steps": 2, "rungs": 1, "validation_batches": 1}
-    >>> found = search(learner, space, Sinusoid(), tempfile.mkdtemp(), "grid", **sizes)
-    >>> sorted(row["values"]["inner_learning_rate"] for row in found.rows)
-    [0.01, 0.1]
-
     Reference: Li et al., 2018, "Hyperband"; Snoek et al., 2012, "Practical Bayesian Optimization".
     """
     space, folder = Space.from_any(space), Path(folder)
-    if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. {closest(str(method), METHODS)}")
+    _check_method(method, trials)
     made = _plan(base, space, tasks, metric, options or {}, plan)
     _check_metric(made, space)
-    if trials < 1:
-        raise ValueError(f"A search has at least one trial, received trials={trials}.")
     tuner = _kerastuner()
     _check_folder(folder, space, made, method)
-
-    def told(key: str, progress: Progress) -> None:
-        write_hparams(folder / "logs", key, metric, progress)
-        measured(key, progress)
-
-    running = Trials(made, folder / "trials", told)
+    running = Trials(made, folder / "trials", _told(folder / "logs", metric, measured))
     tuner.run_trials(method, space, running, trials, folder / "kerastuner")
     return SearchResult(running.all(), metric, running.folder, made.rungs)
+
+
+def _told(logs: Path, metric: str, measured: Callable[[str, Progress], None]) -> Callable[[str, Progress], None]:
+    """Who is told of each rung: TensorBoard's page, then the caller."""
+
+    def told(key: str, progress: Progress) -> None:
+        write_hparams(logs, key, metric, progress)
+        measured(key, progress)
+
+    return told
+
+
+def _check_method(method: str, trials: int) -> None:
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}. {closest(str(method), METHODS)}")
+    if trials < 1:
+        raise ValueError(f"A search has at least one trial, received trials={trials}.")
 
 
 def _kerastuner() -> Any:
