@@ -324,9 +324,10 @@ class Splits(TaskDistribution):
 
 
 def publish(path: Path, preset: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Put a preset's rows into the file of results."""
+    """Put a preset's rows into the file of results, in the place of older ones of the same variants."""
     old = json.loads(path.read_text()) if path.exists() else []
-    others = [row for row in old if row["preset"] != preset]
+    new = {row["variant"] for row in rows}
+    others = [row for row in old if row["preset"] != preset or row["variant"] not in new]
     with written_aside(path) as aside:
         aside.write_text(json.dumps([*others, *rows], indent=1) + "\n")
 

@@ -166,7 +166,8 @@ def evolve(
     costs.check_smallest(model.smallest)
     draw = np.random.default_rng(seed)
     choices = [model.choices[name] for name in Sizes._fields]
-    living = [model.smallest, *([model.largest] if costs.fits(model.largest) else [])]
+    largest = Sizes(*(max(axis) for axis in choices))
+    living = [model.smallest, *([largest] if largest != model.smallest and costs.fits(largest) else [])]
     _fill(living, population, lambda: Sizes(*(int(draw.choice(axis)) for axis in choices)), costs)
     for _ in range(generations):
         living = sorted(living, key=judge)[: max(2, population // 2)]

@@ -178,8 +178,8 @@ def test_evolution_finds_the_best_that_keeps_the_budget(made):
 
 def test_an_architecture_is_found_and_measured(learner, episodes, tmp_path):
     budget = {"size_mb": 100.0}
-    options = {"choices": {"num_layers": [1], "num_heads": [4], "hidden_dim": [8, 16]}, "k_shot": K}
-    sizes = {"steps": 0, "plain_steps": 2, "population": 2, "generations": 0}
+    options = {"choices": {"num_layers": [1], "num_heads": [4], "hidden_dim": [8]}, "k_shot": K}
+    sizes = {"steps": 0, "plain_steps": 0, "population": 2, "generations": 0}
     found = find_architecture(learner, episodes, episodes, budget, tmp_path, **options, **sizes)
     assert found.sizes == min(found.losses, key=lambda s: found.losses[s]) and "chosen" in str(found)
     assert 0 < found.cost["size_mb"] < 1 and found.cost["latency_ms"] > 0 and found.cost["memory_mb"] > 0

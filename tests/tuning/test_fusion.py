@@ -142,11 +142,13 @@ def test_it_is_exported_and_answers_the_same(fused, support, tmp_path):
     assert report.passed, str(report)
 
 
-def test_it_trains_on_and_is_pruned(members, tasks):
-    fused = fuse(members, "stacking", validation=tasks.as_dataset(1, K, K, num_batches=1))
+def test_it_trains_on_and_is_pruned():
+    episodes = Sinusoid().as_dataset(2, 5, 5, num_batches=2)
+    fused = fuse([regression(0), regression(1)], "stacking", validation=episodes)
     before = [v.numpy() for v in fused.model.mixing.variables]
-    pruned = prune(fused, tasks.as_dataset(1, K, K, num_batches=2), 0.5, steps=2)
+    pruned = prune(fused, episodes, 0.5, steps=2)
     assert sparsity(pruned.model) == pytest.approx(0.5, abs=0.06)
+    assert len(pruned.adapt((np.ones((3, 1)), np.ones((3, 1))))) == len(fused.adapt((np.ones((3, 1)), np.ones((3, 1)))))
     for old, new in zip(before, pruned.model.mixing.variables, strict=True):
         np.testing.assert_array_equal(old, new.numpy())  # a task adapts members, and training too
 

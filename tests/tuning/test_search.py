@@ -49,9 +49,8 @@ def test_the_score_is_the_loss_after_k_steps_on_validation_tasks(regression, wav
     assert found.rows[0]["score"] == pytest.approx(again["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("method", ["random", "hyperband"])
-def test_the_same_seed_makes_the_same_search(regression, waves, tmp_path, method):
-    sizes = {**SIZES, "steps": 3, "rungs": 3 if method == "hyperband" else 1}
+def test_the_same_seed_makes_the_same_search(regression, waves, tmp_path):
+    sizes, method = {**SIZES, "steps": 3, "rungs": 1}, "random"
     first, second = (search(regression, RATES, waves, tmp_path / name, method, trials=2, **sizes) for name in "ab")
     assert first.rows[0]["scores"] == second.rows[0]["scores"] and list(first.trials) == list(second.trials)
     other = search(regression, RATES, waves, tmp_path / "c", method, trials=2, seed=1, **sizes)
@@ -67,8 +66,8 @@ def test_hyperband_goes_on_from_an_earlier_rung(regression, waves, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_bayesian_search_leaves_its_random_start(regression, waves, tmp_path):
-    found = search(regression, RATES, waves, tmp_path, "bayesian", trials=5, **{**SIZES, "steps": 2, "rungs": 1})
-    assert len(found.trials) == 5 and math.isfinite(found.rows[0]["score"])
+    found = search(regression, RATES, waves, tmp_path, "bayesian", trials=4, **{**SIZES, "steps": 1, "rungs": 1})
+    assert len(found.trials) == 4 and math.isfinite(found.rows[0]["score"])
 
 
 def test_a_hopeless_trial_is_stopped(regression, waves, tmp_path):
@@ -96,6 +95,7 @@ def test_tensorboard_reads_values_and_scores(regression, waves, tmp_path):
         assert losses == pytest.approx(trial.scores)
 
 
+@pytest.mark.slow
 def test_sizes_of_a_model_and_a_plain_start(tmp_path):
     pairs = {
         split: {f"{split} {n}": [(f"w{i}", f"w{i + n}") for i in range(12)] for n in range(2)}
@@ -138,9 +138,9 @@ keras.utils.set_random_seed(0)
 layers = [keras.Input((1,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(1, name="head")]
 learner = MetaLearner(keras.Sequential(layers), MAML(1, 0.05))
 learner.compile("adam", "mse")
-space = {"inner_learning_rate": {"low": 0.001, "high": 0.3, "log": True}, "optimizer": ["adam", "rmsprop", "adamw"]}
+space = {"inner_learning_rate": {"low": 0.001, "high": 0.3, "log": True}, "optimizer": ["adam", "rmsprop"]}
 sizes = dict(steps=4, rungs=2, meta_batch_size=2, k_shot=5, n_query=5, validation_batches=2)
-found = search(learner, space, Sinusoid(), sys.argv[1], "random", trials=3, measured=measured, **sizes)
+found = search(learner, space, Sinusoid(), sys.argv[1], "random", trials=2, measured=measured, **sizes)
 print(found.best, json.dumps(found.rows))
 """
 
@@ -185,7 +185,7 @@ def test_a_chief_and_a_worker_on_loopback(tmp_path):
         for process in (chief, worker):
             process.kill()
     assert worker.returncode == 0 and chief.returncode == 0, errors + more
-    assert len(worked.splitlines()) == 3 * 2 + 1 - _stopped(tmp_path)  # a line a rung, and the result
+    assert len(worked.splitlines()) == 2 * 2 + 1 - _stopped(tmp_path)  # a line a rung, and the result
     assert len(chiefs.splitlines()) == 1 and chiefs == worked.splitlines()[-1] + "\n"  # it trained nothing itself
 
 
