@@ -88,7 +88,8 @@ class _Tuner(base_tuner.BaseTuner):
         """Train one, as far as it is asked for."""
         given = trial.hyperparameters.values
         values = {name: value for name, value in given.items() if not name.startswith(OWN)}
+        rungs = given.get("tuner/epochs")
         try:
-            return {"score": self.trials.run(values, given.get("tuner/epochs"), self.stop).counted}
+            return {"score": self.trials.run(values, rungs, self.stop).counted_at(rungs)}
         except Exception as error:  # KerasTuner would count it as a trial that failed, and go on
             raise keras_tuner.errors.FatalError(str(error)) from error

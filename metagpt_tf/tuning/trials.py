@@ -56,6 +56,12 @@ class Progress:
         """The metric after the last rung; infinite before the first."""
         return self.scores[-1] if self.scores else math.inf
 
+    def counted_at(self, rungs: int | None) -> float:
+        """What a search was told after so many rungs, however far the trial has come since; `None` for the last."""
+        if rungs is not None and len(self.scores) >= rungs and math.isfinite(self.scores[rungs - 1]):
+            return self.scores[rungs - 1]
+        return self.counted
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -62,6 +62,17 @@ def test_hyperband_goes_on_from_an_earlier_rung(regression, waves, tmp_path):
     lengths = [len(t.scores) for t in found.trials.values()]
     assert max(lengths) == 3 and min(lengths) == 1
     assert found.learner().optimizer.iterations == 3
+    told = []
+    again = search(
+        regression,
+        RATES,
+        waves,
+        tmp_path,
+        "hyperband",
+        measured=lambda key, progress: told.append(key),
+        **{**SIZES, "rungs": 3, "steps": 3},
+    )  # each rung is answered with the score it had, not with a later one
+    assert told == [] and again.rows == found.rows
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
