@@ -27,6 +27,7 @@ RESERVED = {
     },
     "matplotlib": {"plotting.py"},
     "tensorflow_model_optimization": {"compression/_tfmot.py"},
+    "keras_tuner": {"tuning/_kerastuner.py"},
     "pickle": set(),
     "cloudpickle": set(),
     "dill": set(),
@@ -36,7 +37,7 @@ RESERVED = {
 FORBIDDEN_CALLS = {"print", "eval", "exec", "__import__"}
 LAZY = (
     *("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert"),
-    *("yaml", "tokenizers", "sacrebleu", "stop_words", "pyflakes", "playwright"),
+    *("yaml", "tokenizers", "sacrebleu", "stop_words", "pyflakes", "playwright", "keras_tuner"),
 )
 
 

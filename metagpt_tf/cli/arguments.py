@@ -3,6 +3,7 @@
 import argparse
 
 from metagpt_tf import __version__
+from metagpt_tf.cli.tuning import add_fuse, add_tune
 
 LEARNER = "learner: a .keras file written by train or quickstart, or a preset (name or directory)"
 
@@ -19,6 +20,8 @@ examples:
   metagpt-tf generate --app image --model image_nano --out sheet.png "letter g" "letter h"
   metagpt-tf export --model learner.keras --output export/
   metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
+  metagpt-tf tune --model learner.keras --output tuning/
+  metagpt-tf fuse --members a.keras b.keras --output fused.keras
   metagpt-tf serve --path export/saved_model              TF Serving's protocol on this machine
   metagpt-tf demo                                         a page that learns in the browser's tab
 """
@@ -41,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(verbs)
     _export(verbs)
     _compress(verbs)
+    _tune(verbs)
+    _fuse(verbs)
     _serve(verbs)
     _demo(verbs)
     _bench(verbs)
@@ -269,6 +274,26 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     )
     _k_shot(verb)
     verb.add_argument("--batches", type=_positive, default=8, help="meta-batches of 4 held-out tasks (default 8)")
+    _json(verb)
+
+
+def _tune(verbs: argparse._SubParsersAction) -> None:
+    text = "Train a learner on with the hyper-parameters that are best after adaptation (extra: tuning)."
+    verb = _verb(verbs, "tune", text, "metagpt-tf tune --model code_nano --trials 6 --output tuning/")
+    add_tune(verb, _positive)
+    _application(verb)
+    _data(verb)
+    _k_shot(verb)
+    _json(verb)
+
+
+def _fuse(verbs: argparse._SubParsersAction) -> None:
+    text = "Make one learner of several: averages and votes of predictions, stacking, or soups of weights."
+    verb = _verb(verbs, "fuse", text, "metagpt-tf fuse --members a.keras b.keras --how soup --output fused.keras")
+    add_fuse(verb, _positive)
+    _application(verb)
+    _data(verb)
+    _k_shot(verb)
     _json(verb)
 
 

@@ -17,6 +17,7 @@ import metagpt_tf.models
 import metagpt_tf.reinforcement
 import metagpt_tf.tasks
 import metagpt_tf.tokenizers
+import metagpt_tf.tuning
 
 ROOMS = (
     metagpt_tf.compression,
@@ -28,6 +29,7 @@ ROOMS = (
     metagpt_tf.reinforcement,
     metagpt_tf.tasks,
     metagpt_tf.tokenizers,
+    metagpt_tf.tuning,
 )
 APPLICATIONS = (
     *("attention", "before_after", "code_metrics", "code_report", "episodes", "language", "pass_at_k", "sandbox"),
