@@ -58,10 +58,7 @@ def pretrain(
     """
     keras.utils.set_random_seed(recipe.seed)
     new_model = functools.partial(_model, recipe, tasks.tokenizer)
-    after_start = tasks if later is None else later
-    parts = after_start, recipe.halves(tasks)[0], recipe.halves(after_start)[1]
-    shape = recipe.meta_batch_size, recipe.k_shot, recipe.n_query
-    episodes, first, second = (part.as_dataset(*shape, seed=recipe.seed) for part in parts)
+    first, second, pooled = _datasets(recipe, tasks, tasks if later is None else later)
     report(f"warm start, {recipe.warm_steps} plain steps")
     fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
     warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)
@@ -69,7 +66,6 @@ def pretrain(
     report(f"meta-training, {recipe.meta_steps} steps")
     fresh = functools.partial(_with_weights, new_model, start)
     learner = _meta(recipe, second, folder / "learner.keras", fresh)
-    pooled = episodes.skip(recipe.warm_steps)
     twins = {"twin": recipe.twin_steps(recipe.inner_steps)}
     trained: dict[str, Training] = {}
     for name in ("twin", "twin_time"):
@@ -92,6 +88,14 @@ def pretrain(
         "steps": {"warm": recipe.warm_steps, "meta": recipe.meta_steps, **twins},
         "recipe": dataclasses.asdict(recipe),
     }
+
+
+def _datasets(recipe: Recipe, tasks: TextTasks, later: TextTasks) -> list[tf.data.Dataset]:
+    """Episodes of the warm start, of the meta-training and of the twins."""
+    shape = recipe.meta_batch_size, recipe.k_shot, recipe.n_query
+    parts = recipe.halves(tasks)[0], recipe.halves(later)[1], later
+    first, second, all_later = (part.as_dataset(*shape, seed=recipe.seed) for part in parts)
+    return [first, second, all_later.skip(recipe.warm_steps)]
 
 
 @dataclasses.dataclass
