@@ -59,12 +59,10 @@ def pretrain(
     keras.utils.set_random_seed(recipe.seed)
     new_model = functools.partial(_model, recipe, tasks.tokenizer)
     first, second, pooled = _datasets(recipe, tasks, tasks if later is None else later)
-    report(f"warm start, {recipe.warm_steps} plain steps")
-    fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
-    warm = _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)
-    start = warm.model.get_weights()
+    report(f"warm start, {recipe.warm_steps} + {recipe.second_warm_steps} plain steps")
+    warm, pooled = _warm(recipe, first, pooled, folder, new_model)
     report(f"meta-training, {recipe.meta_steps} steps")
-    fresh = functools.partial(_with_weights, new_model, start)
+    fresh = functools.partial(_with_weights, new_model, list(warm.values())[-1].model.get_weights())
     learner = _meta(recipe, second, folder / "learner.keras", fresh)
     twins = {"twin": recipe.twin_steps(recipe.inner_steps)}
     trained: dict[str, Training] = {}
@@ -81,13 +79,26 @@ def pretrain(
         new_model(),
         {name: done.model.get_weights() for name, done in trained.items()},
     )
-    done = {"warm": warm, "meta": learner, **trained}
+    done = {**warm, "meta": learner, **trained}
     return {
         **figures,
         "seconds": {name: round(training.seconds, 1) for name, training in done.items()},
-        "steps": {"warm": recipe.warm_steps, "meta": recipe.meta_steps, **twins},
+        "steps": {"warm": recipe.warm_steps + recipe.second_warm_steps, "meta": recipe.meta_steps, **twins},
         "recipe": dataclasses.asdict(recipe),
     }
+
+
+def _warm(
+    recipe: Recipe, first: tf.data.Dataset, later: tf.data.Dataset, folder: Path, new_model: Callable[..., MetaGPT]
+) -> tuple[dict[str, "Training"], tf.data.Dataset]:
+    """The parts of the warm start, and what they leave of the later data."""
+    fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
+    done = {"warm": _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)}
+    more = recipe.second_warm_steps
+    if more:
+        fresh = functools.partial(_with_weights, new_model, done["warm"].model.get_weights())
+        done["second_warm"] = _plain(recipe, later, folder / "second_warm.keras", more, recipe.twin_rate, fresh)
+    return done, later.skip(more)
 
 
 def _datasets(recipe: Recipe, tasks: TextTasks, later: TextTasks) -> list[tf.data.Dataset]:
@@ -154,7 +165,10 @@ def _plain(
 
 
 def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, new_model: Callable[[], MetaGPT]) -> Training:
-    later, each = episodes.skip(recipe.warm_steps), math.ceil(recipe.meta_steps / recipe.parts)
+    later, each = (
+        episodes.skip(recipe.warm_steps + recipe.second_warm_steps),
+        math.ceil(recipe.meta_steps / recipe.parts),
+    )
 
     def fresh() -> MetaLearner:
         learner = MetaLearner(new_model(), recipe.algorithm())

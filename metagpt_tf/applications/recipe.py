@@ -23,6 +23,7 @@ class Recipe(Plan):
             step.
         size_exponent: of the warm start's draw of tasks, see `ArrayTasks.by_size`.
         warm_dtype: policy of the warm start; `"mixed_bfloat16"` is the faster one where the processor has it.
+        second_warm_steps: of the warm start, after `warm_steps`: in float32, on the tasks of the meta-training.
         new_tasks: whether the meta-training has tasks that the warm start has not seen, every second one of all: a task
             that is known already has little to teach about adapting. The twins go on with all tasks.
         judged_steps: most steps a held-out task may take.
@@ -45,6 +46,7 @@ class Recipe(Plan):
     scope: str = "all"
     size_exponent: float = 0.0
     warm_dtype: str = "float32"
+    second_warm_steps: int = 0
     new_tasks: bool = False
     judged_steps: int = 5
     judged_episodes: int = 1
