@@ -21,6 +21,7 @@ from metagpt_tf.fast_weights import State
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import ImageAutoencoder
 
+WRITTEN = ("code", "text")
 STYLES = 16  # held-out ones that the page offers
 MODELS = "models.json"
 EXAMPLE = Path(__file__).with_name("page_example.txt")
@@ -44,12 +45,20 @@ class DeviceFile:
         """`"image"`, `"code"`, `"text"`, or `"plain"` for a model that generates nothing."""
         if not hasattr(self.learner.model, "generate_ids"):
             return "plain"
-        return "image" if self.autoencoder is not None else str((self.about or {}).get("kind", "code"))
+        if self.autoencoder is not None:
+            return "image"
+        written = str((self.about or {}).get("kind", "code"))
+        if written not in WRITTEN:
+            raise ValueError(
+                f"about says that the model writes {written!r}; a model without autoencoder=… writes "
+                f"{' or '.join(WRITTEN)}. Give the autoencoder whose codes it writes, or another kind."
+            )
+        return written
 
     def write(self, directory: Path) -> tuple[Path, ParityReport | None]:
         """`model.tflite`, `model.json` and `initial.npz`; the file is compared with the learner first."""
-        directory.mkdir(parents=True, exist_ok=True)
-        extras = {"plain": ["score"], "image": ["sample", "score", "stream", "draw"]}
+        drawn = {"plain": ["score"], "image": ["sample", "score", "stream", "draw"]}
+        extras = drawn.get(self.kind, ["sample", "score", "stream"])
         # Beside its place, under another name, until it has been compared.
         unchecked = export_litert(
             self.learner,
@@ -57,7 +66,7 @@ class DeviceFile:
             self.k_shot,
             target=self.target_spec,
             quantization=self.quantization,
-            extras=extras.get(self.kind, ["sample", "score", "stream"]),
+            extras=extras,
             autoencoder=self.autoencoder,
             about=self.about,
         )

@@ -130,7 +130,7 @@ def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: 
     module.exported_variables = [*exported.variables(), *drawn]
     for name, function in signatures.items():
         setattr(module, name, function)
-    if how.get("fast_answers"):  # traced here, with a copy of the weights that the kernels of int8 like
+    if how.get("fast_answers") or _all_in_state(exported):  # traced here, not in the layout that shares weights
         answers = {name: f.get_concrete_function() for name, f in signatures.items() if name != "adapt"}
         signatures = {**signatures, **answers}
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +141,11 @@ def convert(exported: Exported, shapes: DeviceShapes, quantization: str, about: 
         weights = [v.numpy() for v in exported.model.variables if v.dtype == "float32"]
         content = quantized_weights(content, weights, **how)
     return with_about(content, {**about_file(exported, shapes, quantization, functions), **about})
+
+
+def _all_in_state(exported: Exported) -> bool:
+    """Whether nearly all weights come with the state, so that answers and `adapt` have none to share."""
+    return exported.layout.size > 0.9 * exported.model.count_params()
 
 
 def _converted(folder: str, signatures: Mapping[str, Any], how: dict[str, Any]) -> bytes:

@@ -237,6 +237,8 @@ class TestBadInput:
             deploy_model(learner, "web", page, "other")
         with pytest.raises(ValueError, match="lower case letters"):
             deploy_model(learner, "web", page, "../up")
+        with pytest.raises(ValueError, match="writes 'image'; a model without autoencoder"):
+            deploy_model(learner, "web", tmp_path, about={"kind": "image"})
 
     def test_what_is_asked(self, runner):
         with pytest.raises(ValueError, match="no signature 'predict'"):
