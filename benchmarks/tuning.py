@@ -63,13 +63,14 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--presets", nargs="+", default=["code_nano", "text_nano"], help="any with a card")
     add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
-    add("--trials", type=int, default=3, help="of the search")
+    add("--trials", type=int, default=2, help="of the search")
     add("--steps", type=int, default=6, help="meta-training steps of a trial, and of each seed")
     add("--plain-steps", type=int, default=100, help="of the elastic model, each of four parts")
     add("--elastic-steps", type=int, default=0, help="meta-training steps of the elastic model, each of four parts")
     add("--batches", type=int, default=8, help="of 4 held-out episodes, to measure on")
     add("--validation", type=int, default=4, help="of 4 validation episodes, to choose on")
     add("--tasks", type=int, default=8, help="held-out episodes of the task-specific variant, one by one")
+    add("--fusions", nargs="+", choices=FUSIONS, default=list(FUSIONS))
     add("--folder", type=Path, default=Path("tuning"))
     add("--json", type=Path, default=HERE / "results" / "tuning.json")
     return parser.parse_args()
@@ -216,8 +217,8 @@ class Bench:
 
     def fused(self) -> None:
         """The three seeds of `tuned` as one."""
-        for name, how in FUSIONS.items():
-            self.row(f"fused {name}", functools.partial(self._fused, how))
+        for name in self.options.fusions:
+            self.row(f"fused {name}", functools.partial(self._fused, FUSIONS[name]))
 
     def _fused(self, how: dict[str, Any]) -> dict[str, Any]:
         found, members = self.searched(), self.tuned_seeds()

@@ -38,10 +38,11 @@ class Apart(Algorithm):
 
     def __init__(self, algorithm: Any = "maml", inner_steps: int | None = None, **kwargs: Any) -> None:
         changes = {name: kwargs.pop(name) for name in INNER if name in kwargs}
-        named = {} if inner_steps is None or not isinstance(algorithm, str) else {"inner_steps": inner_steps}
-        other = get(algorithm, **named)
-        if changes:
-            other = type(other).from_config({**other.get_config(), **changes})
+        if isinstance(algorithm, str):
+            other = get(algorithm, **changes, **({} if inner_steps is None else {"inner_steps": inner_steps}))
+        else:
+            other = get(algorithm)
+            other = type(other).from_config({**other.get_config(), **changes}) if changes else other
         steps = other.inner_steps if inner_steps is None else inner_steps
         super().__init__(steps, other.inner_learning_rate, other.scope, other.first_order, **kwargs)
         self.algorithm = other

@@ -11,7 +11,7 @@ from metagpt_tf.models import ElasticGPT, MetaGPT
 from metagpt_tf.models.elastic import Sizes
 from metagpt_tf.saving import load_learner, load_model, save_learner
 from metagpt_tf.tasks import TextTasks
-from metagpt_tf.tuning import FileBudget, elastic, find_architecture, part_of
+from metagpt_tf.tuning import ElasticLearner, FileBudget, elastic, find_architecture, part_of
 from metagpt_tf.tuning.architecture import evolve
 from metagpt_tf.tuning.costs import Costs
 
@@ -107,6 +107,33 @@ def test_a_sandwich_has_the_whole_the_smallest_and_two_drawn_ones(made):
     assert len(drawn) > 8 and all(s[1] in (2, 4) and s[2] in (4, 8, 12, 16) for s in drawn) and later
 
 
+def test_a_step_of_either_kind_moves_the_whole_and_its_parts(episodes):
+    keras.utils.set_random_seed(0)
+    sizes = {"dim": 8, "num_heads": 2, "num_layers": 1, "hidden_dim": 8, "low_rank": 0, "context_tokens": 0}
+    model = ElasticGPT(source_length=LENGTH, target_length=LENGTH, **sizes)
+    model.compile(keras.optimizers.Adam(1e-2), metrics=[])
+    batch = next(iter(episodes))
+    x, y = batch.query_x[0], batch.query_y[0]
+
+    def losses():
+        found = []
+        for part in (model.largest, model.smallest):
+            model.activate(**part._asdict())
+            found.append(float(model.loss(y, model(model.training_inputs(x, y)))))
+        model.activate()
+        return found
+
+    before = losses()
+    model.fit(tf.data.Dataset.from_tensors((x, y)).repeat(), steps_per_epoch=20, verbose=0)
+    after = losses()
+    assert all(b < 0.9 * a for a, b in zip(before, after, strict=True)), (before, after)
+    learner = ElasticLearner(model, MAML(1, 0.1, scope="norm_bias", first_order=True))
+    learner.compile(keras.optimizers.SGD(0.1), metrics=[])
+    learner.fit(episodes.take(1), verbose=0)
+    assert all(b < a for a, b in zip(after, losses(), strict=True))
+
+
+@pytest.mark.slow
 def test_one_training_makes_all_parts_better(made, episodes, tmp_path):
     """Plainly, then by meta-steps, resumable; and the whole and its parts are kept in one file."""
     parts = [Sizes(2, 4, 16), Sizes(1, 2, 4), Sizes(1, 4, 8)]
