@@ -180,12 +180,13 @@ def main() -> None:
     print("\n".join(show_targets(report)))
     if options.picture:
         compression_figure(report, "bits per byte after adaptation").savefig(options.picture, dpi=120)
-    old = json.loads(options.json.read_text())["rows"] if options.json.exists() else []
-    rows = [row for row in old if row["preset"] != options.preset]
+    old = json.loads(options.json.read_text()) if options.json.exists() else {"runs": {}, "rows": []}
+    rows = [row for row in old["rows"] if row["preset"] != options.preset]
     rows += [{"preset": options.preset, **row} for row in report.to_dict()["rows"]]
     passing = ("json", "folder", "picture", "preset", "variants")
     settings = {key: value for key, value in vars(options).items() if key not in passing}
-    save_json(options.json, {"machine": machine, "settings": settings, "rows": rows})
+    runs = {**old["runs"], options.preset: {"machine": machine, "settings": settings}}
+    save_json(options.json, {"runs": runs, "rows": rows})
 
 
 if __name__ == "__main__":
