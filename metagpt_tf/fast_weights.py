@@ -6,7 +6,9 @@ into one float32 vector that a client can keep. Nothing here writes to a variabl
 
 import os
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,12 @@ import tensorflow as tf
 from metagpt_tf.files import written_aside
 from metagpt_tf.kept_zeros import is_prunable, kept_places, pattern_of, places_in, without_gradient_at_zeros
 from metagpt_tf.registry import closest
+
+# What NumPy and zipfile raise for files that are damaged, are something else, or claim impossible sizes.
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, MemoryError, OverflowError, struct.error),
+)
 
 NORM_AND_BIAS = ("bias", "beta", "gamma", "scale")
 
@@ -85,6 +93,7 @@ class State(np.ndarray):
     Attributes:
         scope: name or regular expression of the scope, `None` after operations that lose it.
         keep_zeros: whether it leaves out the weights that are pruned.
+        model: hash of the model that it is of, where a file says so.
 
     Example:
 
@@ -94,23 +103,29 @@ class State(np.ndarray):
 
     scope: str | None
     keep_zeros: bool
+    model: str | None
 
     @classmethod
-    def of(cls, values: Any, scope: str | None, keep_zeros: bool = False) -> "State":
+    def of(cls, values: Any, scope: str | None, keep_zeros: bool = False, model: str | None = None) -> "State":
         """Make a state from `(P,)` float values."""
         state = np.array(values, dtype="float32").view(cls)
-        state.scope, state.keep_zeros = scope, keep_zeros
+        state.scope, state.keep_zeros, state.model = scope, keep_zeros, model
         return state
 
     def __array_finalize__(self, source: Any) -> None:
         self.scope = getattr(source, "scope", None)
         self.keep_zeros = getattr(source, "keep_zeros", False)
+        self.model = getattr(source, "model", None)
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write the state and its scope to an `.npz` file."""
+    def save(self, path: str | os.PathLike, model: str | None = None) -> Path:
+        """Write the state and its scope to an `.npz` file, and the hash of its model if one is given."""
         final = Path(path)
+        whose = self.model if model is None else model
+        parts: dict[str, Any] = {"scope": np.array(self.scope or ""), "keep_zeros": self.keep_zeros}
+        if whose is not None:
+            parts["model"] = np.array(whose)
         with written_aside(final) as aside, aside.open("wb") as file:
-            np.savez(file, state=np.asarray(self), scope=np.array(self.scope or ""), keep_zeros=self.keep_zeros)
+            np.savez(file, state=np.asarray(self), **parts)
         return final
 
     @classmethod
@@ -122,12 +137,16 @@ class State(np.ndarray):
             ValueError: not a state file.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: NumPy leaves a file open that it cannot read.
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+                if file["state"].dtype != np.float32 or file["state"].ndim != 1:
+                    raise ValueError(f"its state is {file['state'].dtype} of shape {file['state'].shape}")
                 keep_zeros = bool(file["keep_zeros"]) if "keep_zeros" in file else False
-                return cls.of(file["state"], str(file["scope"]) or None, keep_zeros)
+                model = str(file["model"]) if "model" in file else None
+                return cls.of(file["state"], str(file["scope"]) or None, keep_zeros, model)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path} is not a state file written by State.save: {error}") from error
 
 

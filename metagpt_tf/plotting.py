@@ -213,3 +213,31 @@ def contact_sheet(blocks: Mapping[str, Mapping[str, Any]], title: str = "") -> A
         axes.spines[:].set_visible(False)
     figure.suptitle(title, fontsize=9, parse_math=False)
     return figure
+
+
+def pairs_figure(first: Any, second: Any, xlabel: str, ylabel: str, title: str) -> Any:
+    """A point for each pair, and the line on which both are equal: below it the second is less.
+
+    Args:
+        first, second: `(n,)`.
+        xlabel, ylabel, title: of the figure.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: no pairs, or other numbers of them.
+    """
+    from matplotlib.figure import Figure
+
+    first, second = (np.asarray(values, dtype="float64") for values in (first, second))
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise ValueError(f"Expected as many values of both, received shapes {first.shape} and {second.shape}.")
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(first.min(), second.min()), max(first.max(), second.max())]
+    axes.plot(ends, ends, color="0.7", zorder=0)
+    axes.scatter(first, second, s=16)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    return figure

@@ -22,10 +22,12 @@ RESERVED = {
     "keras.src": set(),
     "tf.lite": {"export/litert.py"},
     "ai_edge_litert": {
-        *("export/ballast.py", "export/latency_worker.py", "export/runner.py", "export/weight_quantization.py")
+        *("export/ballast.py", "export/latency_worker.py", "export/runner.py", "export/weight_quantization.py"),
+        "export/kits/litert/runner.py",
     },
     "matplotlib": {"plotting.py"},
     "tensorflow_model_optimization": {"compression/_tfmot.py"},
+    "keras_tuner": {"tuning/_kerastuner.py"},
     "pickle": set(),
     "cloudpickle": set(),
     "dill": set(),
@@ -35,7 +37,7 @@ RESERVED = {
 FORBIDDEN_CALLS = {"print", "eval", "exec", "__import__"}
 LAZY = (
     *("matplotlib", "rich", "tensorflow_datasets", "tensorflow_model_optimization", "ai_edge_litert"),
-    *("yaml", "tokenizers", "sacrebleu", "stop_words", "pyflakes"),
+    *("yaml", "tokenizers", "sacrebleu", "stop_words", "pyflakes", "playwright", "keras_tuner"),
 )
 
 

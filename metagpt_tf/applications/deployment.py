@@ -1,40 +1,26 @@
-"""The tutorial's verb `deploy_model`: a directory that a server can be started on, checked before it is handed over."""
+"""The tutorial's verb `deploy_model`: what a server, a device or a browser needs, checked before it is handed over."""
 
+import functools
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from metagpt_tf.applications.deployed import Deployed
+from metagpt_tf.applications.device_deployment import DeviceFile, deploy_litert, deploy_web
 from metagpt_tf.export import ParityReport, export_saved_model, parity_report
 from metagpt_tf.export.calls import first_calls
+from metagpt_tf.export.device_kit import write_files
 from metagpt_tf.export.saved_model import new_version
 from metagpt_tf.export.serving_kit import serving_kit
-from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
 
-TARGETS = ("serving",)
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What `deploy_model` wrote.
-
-    Attributes:
-        path: the directory to start a server on: `docker compose up` in it.
-        saved_model: the version's directory inside.
-        calls: a first request, for `"call.sh"` (curl) and `"call.py"`.
-        parity: the file's answers against the learner's; `None` without examples to compare on.
-    """
-
-    path: Path
-    saved_model: Path
-    calls: dict[str, str]
-    parity: ParityReport | None
+TARGETS = ("serving", "litert", "web")
 
 
 def deploy_model(
@@ -47,28 +33,31 @@ def deploy_model(
     storage: str = "float32",
     target_spec: tf.TensorSpec | None = None,
     autoencoder: ImageAutoencoder | None = None,
+    k_shot: int = 8,
+    quantization: str = "float32",
+    about: Mapping[str, Any] | None = None,
 ) -> Deployed:
-    """Write a model as it is to be served, with everything that a server and a client need beside it.
+    """Write a model as it is to be used, with everything that is needed beside it.
 
-    `path` gets `models/<name>/<version>/`, TF Serving's settings, `compose.yaml`, `kserve.yaml`, `call.sh`, `call.py`
-    and a `README.md`. Called again with the same path it adds the next version, which a running server takes up; files
-    of the kit that are there already are left as they are.
+    A server gets `models/<name>/<version>/`, TF Serving's settings, Compose's and KServe's, and a first call; called
+    again it gets the next version. A device gets `model.tflite`, `initial.npz` (the state before anything was learned)
+    and a runner. A browser gets a page that learns in its tab, `metagpt-tf demo --path …` serves it; called again with
+    another name, the page has both models. Files of a kit that are there already are left as they are.
 
     Args:
         model: a built model, or a compiled `MetaLearner`, which also adapts when served.
-        target: `"serving"`: TF Serving, on one machine or on Kubernetes.
+        target: `"serving"`: TF Serving, on one machine or on Kubernetes; `"litert"`: a device; `"web"`: a browser.
         path: directory.
-        name: that clients ask for.
-        version: number; `None` for the next.
+        name: that clients ask for, or of the model in a page.
+        version: number, for a server; `None` for the next.
         support: `(x, y)` to adapt on: every signature of the file is compared with the learner before this returns.
-        storage: of the weights, see `export_saved_model`.
-        target_spec: of one training target, see `export_saved_model`.
-        autoencoder: of a model that draws.
-
-    Returns:
-        Where everything is.
+        storage: of a server's weights, see `export_saved_model`.
+        target_spec, autoencoder: of the targets, and of a model that draws; see `export_saved_model`.
+        k_shot, quantization, about: of a device's or a page's file, see `export_litert`; of `about` a page also reads
+            `kind`, `"code"` (by default) or `"text"`.
 
     Raises:
+        TypeError: a model that cannot adapt, for a device or a page.
         ValueError: an unknown target or a name that cannot be served; `support` without a learner, or with weights that
             are stored rounded; a directory of another model; a file that answers otherwise: it is not served.
         FileExistsError: that version exists.
@@ -79,38 +68,56 @@ def deploy_model(
     >>> deployed = deploy_model(learner, path="deployed", support=(x, y))  # doctest: +SKIP
     >>> print(deployed.calls["call.sh"])  # doctest: +SKIP
     """
-    _check_request(model, target, support, storage)
-    root, kit = Path(path), serving_kit(name)
+    _check_request(model, target, support, storage, quantization)
+    kit = serving_kit(name)  # also says whether the name can stand in a URL
+    if target == "serving":
+        made = functools.partial(
+            export_saved_model, model, target=target_spec, storage=storage, autoencoder=autoencoder
+        )
+        compared = None if support is None else functools.partial(_compared, model, support, autoencoder)
+        return _to_server(made, compared, Path(path), name, version, kit)
+    device = DeviceFile(model, support, k_shot, quantization, target_spec, autoencoder, about)
+    return deploy_litert(device, Path(path)) if target == "litert" else deploy_web(device, Path(path), name)
+
+
+def _to_server(
+    export: Callable[..., Path],
+    compared: Callable[[Path], ParityReport] | None,
+    root: Path,
+    name: str,
+    version: int | None,
+    kit: dict[str, str],
+) -> Deployed:
     models = root / "models" / name
     _check_kit(root, name)
     number = new_version(models, version)
     models.mkdir(parents=True, exist_ok=True)
     # Elsewhere first: a running server takes up a version as soon as it lies in its place.
     with tempfile.TemporaryDirectory(prefix=".unchecked-", dir=root) as unchecked:
-        made = export_saved_model(model, unchecked, number, target_spec, storage, autoencoder)
-        report = None if support is None else _compared(model, made, support, autoencoder)
+        made = export(path=unchecked, version=number)
+        report = None if compared is None else compared(made)
         saved_model = models / made.name
         os.replace(made, saved_model)
     calls = first_calls(saved_model, name)
-    for file, text in {**kit, **calls}.items():
-        if not (root / file).exists():
-            with written_aside(root / file) as aside:
-                aside.write_text(text, encoding="utf-8")
+    write_files(root, {file: text.encode() for file, text in {**kit, **calls}.items()}, keep=True)
     return Deployed(root, saved_model, calls, report)
 
 
-def _check_request(model: Any, target: str, support: Any, storage: str) -> None:
+def _check_request(model: Any, target: str, support: Any, storage: str, quantization: str) -> None:
     if target not in TARGETS:
         raise ValueError(f"Unknown target {target!r}. {closest(str(target), TARGETS)}")
-    if support is not None and (storage != "float32" or not isinstance(model, MetaLearner)):
+    if target != "serving" and not isinstance(model, MetaLearner):
+        raise TypeError(f"A file for {target!r} adapts: give a MetaLearner, received {type(model).__name__}.")
+    rounded = storage if target == "serving" else quantization
+    if support is not None and (rounded != "float32" or not isinstance(model, MetaLearner)):
         raise ValueError(
-            f"support is for comparing a float32 file with its learner, received storage={storage!r} and "
+            f"support is for comparing a float32 file with its learner, received {rounded!r} and "
             f"{type(model).__name__}. Leave support out."
         )
 
 
 def _compared(
-    model: MetaLearner, made: Path, support: tuple[Any, Any], autoencoder: ImageAutoencoder | None
+    model: MetaLearner, support: tuple[Any, Any], autoencoder: ImageAutoencoder | None, made: Path
 ) -> ParityReport:
     report = parity_report(model, made, support=support, autoencoder=autoencoder)
     if not report.passed:

@@ -75,12 +75,22 @@ def load_image_data(
         return load_image_sets(path, image_shape)
     glyphs = load_glyphs()
     place = {style: index for index, style in enumerate(glyphs.styles)}
-    names = [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+    names = glyph_names()
     images = {
         split: {style: glyphs.images[place[style]][..., None].astype("float32") / 255.0 for style in styles}
         for split, styles in glyphs.splits.items()
     }
     return images, {split: dict.fromkeys(styles, names) for split, styles in glyphs.splits.items()}
+
+
+def glyph_names() -> list[str]:
+    """How each of `CHARACTERS` is described: "letter A", "digit 0"."""
+    return [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+
+
+def glyph_prompts() -> list[str]:
+    """What a model of the bundled glyphs is asked for each of `CHARACTERS`."""
+    return as_prompts(glyph_names(), "the glyphs")
 
 
 def define_meta_gpt_image_model(

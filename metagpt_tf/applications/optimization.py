@@ -1,4 +1,4 @@
-"""The tutorial's verbs `optimize_model`, a smaller file that still learns, within a budget, and `deploy_model`."""
+"""The verbs `optimize_model`, a smaller file that still learns within a budget, `tune_model` and `deploy_model`."""
 
 import os
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.applications.deployment import Deployed, deploy_model
+from metagpt_tf.applications.tuning import Tuned, tune_model
 from metagpt_tf.compression import CompressionReport, compression_report
 from metagpt_tf.compression.recipes import CompressionRecipe, standard_recipes
 from metagpt_tf.meta import MetaLearner
@@ -18,7 +19,7 @@ from metagpt_tf.suggestions import closest
 
 VARIANT = "optimized"
 
-__all__ = ["Budget", "Deployed", "Optimized", "deploy_model", "optimize_model"]
+__all__ = ["Budget", "Deployed", "Optimized", "Tuned", "deploy_model", "optimize_model", "tune_model"]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import argparse
 
 from metagpt_tf import __version__
+from metagpt_tf.cli.tuning import add_fuse, add_tune
 
 LEARNER = "learner: a .keras file written by train or quickstart, or a preset (name or directory)"
 
@@ -19,7 +20,10 @@ examples:
   metagpt-tf generate --app image --model image_nano --out sheet.png "letter g" "letter h"
   metagpt-tf export --model learner.keras --output export/
   metagpt-tf compress --model learner.keras --output small/ --size 0.3 --loss 1.01
+  metagpt-tf tune --model learner.keras --output tuning/
+  metagpt-tf fuse --members a.keras b.keras --output fused.keras
   metagpt-tf serve --path export/saved_model              TF Serving's protocol on this machine
+  metagpt-tf demo                                         a page that learns in the browser's tab
 """
 
 
@@ -40,7 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(verbs)
     _export(verbs)
     _compress(verbs)
+    _tune(verbs)
+    _fuse(verbs)
     _serve(verbs)
+    _demo(verbs)
     _bench(verbs)
     return parser
 
@@ -270,6 +277,26 @@ def _compress(verbs: argparse._SubParsersAction) -> None:
     _json(verb)
 
 
+def _tune(verbs: argparse._SubParsersAction) -> None:
+    text = "Train a learner on with the hyper-parameters that are best after adaptation (extra: tuning)."
+    verb = _verb(verbs, "tune", text, "metagpt-tf tune --model code_nano --trials 6 --output tuning/")
+    add_tune(verb, _positive)
+    _application(verb)
+    _data(verb)
+    _k_shot(verb)
+    _json(verb)
+
+
+def _fuse(verbs: argparse._SubParsersAction) -> None:
+    text = "Make one learner of several: averages and votes of predictions, stacking, or soups of weights."
+    verb = _verb(verbs, "fuse", text, "metagpt-tf fuse --members a.keras b.keras --how soup --output fused.keras")
+    add_fuse(verb, _positive)
+    _application(verb)
+    _data(verb)
+    _k_shot(verb)
+    _json(verb)
+
+
 def _serve(verbs: argparse._SubParsersAction) -> None:
     verb = _verb(
         verbs,
@@ -284,6 +311,23 @@ def _serve(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--grpc-port", type=int, default=8500, help="default 8500; 0 for any free one")
     verb.add_argument("--max-batch", type=_positive, default=32, help="rows answered by one call (default 32)")
     verb.add_argument("--timeout", type=float, default=30.0, help="seconds that an answer may take (default 30)")
+
+
+def _demo(verbs: argparse._SubParsersAction) -> None:
+    verb = _verb(
+        verbs,
+        "demo",
+        "Serve a page whose model learns in the browser's tab; written first where there is none.",
+        "metagpt-tf demo --path demo",
+    )
+    verb.add_argument("--path", default="demo", help="directory of the page; served as it is if one is there")
+    verb.add_argument(
+        "--model", action="append", help="preset or .keras file; one for each tab (default image_nano, code_nano)"
+    )
+    verb.add_argument("--codes", default="glyph_codes", help="autoencoder of the one that draws (default glyph_codes)")
+    verb.add_argument("--quantization", default="float32", help="of the weights (default float32)")
+    verb.add_argument("--port", type=int, default=8080, help="default 8080; 0 for any free one")
+    verb.add_argument("--write-only", action="store_true", help="write the page and serve nothing")
 
 
 def _bench(verbs: argparse._SubParsersAction) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from metagpt_tf.applications.image import generate_images
+from metagpt_tf.applications.image import generate_images, glyph_names
 from metagpt_tf.applications.image_episodes import as_prompts, codes_or_trained
 from metagpt_tf.datasets import load_image_folder
-from metagpt_tf.datasets.glyphs import CHARACTERS
 from metagpt_tf.files import written_aside
 from metagpt_tf.plotting import contact_sheet
 from metagpt_tf.tokenizers.image_codes import codes_to_text
@@ -41,7 +40,7 @@ def draw_sheet(arguments: Namespace, model: Any, state: Any, sampler: Any) -> di
     """
     if not arguments.out or Path(arguments.out).suffix.lower() != ".png":
         raise ValueError(f"--app image writes a picture: give --out sheet.png, received {arguments.out!r}.")
-    prompts = arguments.prompt or [f"{'digit' if c.isdigit() else 'letter'} {c}" for c in CHARACTERS]
+    prompts = arguments.prompt or glyph_names()
     began = time.perf_counter()
     images = generate_images(
         model,

@@ -22,11 +22,13 @@ from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
 from metagpt_tf.cli.apps import APPS, episodes_of
 from metagpt_tf.cli.compressing import compress_learner
+from metagpt_tf.cli.demo import demo
 from metagpt_tf.cli.drawing import draw_sheet
 from metagpt_tf.cli.main import EXIT_OK, EXIT_PARITY
 from metagpt_tf.cli.progress import Stages, errors
 from metagpt_tf.cli.support import support_of
 from metagpt_tf.cli.training import train_learner
+from metagpt_tf.cli.tuning import fused_learner, rows_for_json, tuned_learner
 from metagpt_tf.export import ParityReport, export_litert, export_saved_model, parity_report
 from metagpt_tf.export.calls import first_calls
 from metagpt_tf.fast_weights import State
@@ -35,6 +37,8 @@ from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import find_preset
 from metagpt_tf.saving import load_learner, load_model
+
+__all__ = ["adapt", "bench", "compress", "demo", "evaluate", "export", "generate", "quickstart", "serve", "train"]
 
 console = Console()
 
@@ -210,6 +214,26 @@ def compress(arguments: Namespace) -> int:
     figures = {"recipe": json.loads(done.recipe.to_json()), "shortfall": done.shortfall, **done.report.to_dict()}
     _write_json(arguments.json, figures)
     return EXIT_PARITY if done.shortfall else EXIT_OK
+
+
+def tune(arguments: Namespace) -> int:
+    """The best of a search as a `.keras` file."""
+    done = tuned_learner(load_learner(arguments.model), arguments)
+    console.print(str(done.result), markup=False, highlight=False, soft_wrap=True)
+    better = f"{done.before:.4f} → {done.after:.4f}" if done.values else f"{done.before:.4f}: no trial is better"
+    console.print(f"meta-validation tasks after adaptation: {better}", highlight=False)
+    console.print(f"wrote {Path(arguments.output) / 'learner.keras'}", highlight=False)
+    _write_json(arguments.json, rows_for_json(done))
+    return EXIT_OK
+
+
+def fuse(arguments: Namespace) -> int:
+    """Several learners as one `.keras` file."""
+    fused, losses = fused_learner(arguments)
+    _print_figures("meta-validation tasks, loss after adaptation", losses)
+    console.print(f"wrote {arguments.output}", highlight=False)
+    _write_json(arguments.json, {"losses": losses, "parameters": fused.model.count_params()})
+    return EXIT_OK
 
 
 def serve(arguments: Namespace) -> int:

@@ -173,15 +173,15 @@ class DistillingLearner(MetaLearner):
         fields = as_episode(episode)
         logits, features = adapted_answers(self.teacher, fields, bool(self.feature_weight))
         shares = (self.temperature, self.weight, self.feature_weight)
-        lesson = _Lesson(fields.query_x, logits, features, *shares)
+        lesson = Lesson(fields.query_x, logits, features, *shares)
         own = weights[: self._trainable_count]
-        task = _TaughtTask(lesson, self.model, self.task_loss, self.layout, own, training)
+        task = TaughtTask(lesson, self.model, self.task_loss, self.layout, own, training)
         recomputed = recomputed_steps(self.algorithm, self.rematerialize)
         with self._algorithm_scope(weights), recomputed:
             return run_task(task, self.algorithm, fields, bool(self._learner_metrics.given))
 
 
-class _Lesson(NamedTuple):
+class Lesson(NamedTuple):
     """What a teacher says of a query set, and how much that counts."""
 
     query_x: Any
@@ -192,10 +192,10 @@ class _Lesson(NamedTuple):
     feature_weight: float
 
 
-class _TaughtTask(TaskModel):
+class TaughtTask(TaskModel):
     """A task whose query loss is partly the teacher's."""
 
-    def __init__(self, lesson: _Lesson, *task: Any) -> None:
+    def __init__(self, lesson: Lesson, *task: Any) -> None:
         super().__init__(*task)
         self._lesson = lesson
 

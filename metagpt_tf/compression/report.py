@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from metagpt_tf.export import export_litert, latency_worker
 from metagpt_tf.export.ballast import without_signature
-from metagpt_tf.export.litert import as_stored
+from metagpt_tf.export.litert import first_state
 from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.files import written_aside
 from metagpt_tf.kept_zeros import sparsity
@@ -183,13 +183,6 @@ def losses_of_file(path: Path, learner: MetaLearner, quantization: str, tasks: l
         found.append([runner.loss(episode.query_x, episode.query_y, given) for given in (nothing, state)])
     before, after = np.mean(found, axis=0)
     return float(before), float(after)
-
-
-def first_state(learner: MetaLearner, quantization: str) -> np.ndarray:
-    """The state `(P,)` that a file of this quantization begins with: its weights as they are stored."""
-    layout = learner.layout
-    stored = [tf.constant(as_stored(v.numpy(), quantization)) for v in layout.variables]
-    return np.asarray(layout.pack(stored))
 
 
 def timings(path: Path, repeats: int = 20) -> dict[str, float]:

@@ -60,12 +60,13 @@ def shrink(
     if not isinstance(model, MetaGPT):
         raise TypeError(f"shrink takes heads and neurons out of a MetaGPT, received {type(model).__name__}.")
     check_shares(heads=heads, neurons=neurons, layers=layers)
-    parts = _Parts(model, importance(learner, episodes.take(scoring_batches)), heads, neurons, layers)
-    small = parts.smaller_model()
-    algorithm = type(learner.algorithm).from_config(learner.algorithm.get_config())
-    copied = MetaLearner(small, algorithm, learner.task_parallelism, learner.rematerialize, learner.keep_zeros)
-    _take_rates_over(learner, copied, parts)
-    compiled_like(copied, learner, optimizer)
+    counts = (
+        max(1, round(heads * model.num_heads)),
+        max(1, round(neurons * model.hidden_dim)),
+        max(1, math.ceil(layers * model.num_layers)),
+    )
+    parts = Parts(model, importance(learner, episodes.take(scoring_batches)), *counts)
+    copied = learner_round(parts.smaller_model(), parts, learner, optimizer)
     if steps or plain_steps:
         recover(copied, episodes, steps, (), backup, verbose, plain_steps)
     return copied
@@ -82,31 +83,43 @@ def check_shares(**shares: float) -> None:
             raise ValueError(f"{name} is the share that stays, in (0, 1], received {share!r}.")
 
 
-class _Parts:
-    """Which heads, neurons and layers stay, and what a smaller model takes from which variable."""
+class Parts:
+    """Which heads, neurons and layers stay, and what a smaller model takes from which variable.
 
-    def __init__(self, model: MetaGPT, scores: dict[str, Any], heads: float, neurons: float, layers: float) -> None:
-        self.model, self.scores = model, scores
-        self.heads = max(1, round(heads * model.num_heads))
-        self.neurons = max(1, round(neurons * model.hidden_dim))
+    Args:
+        model: which is to lose some.
+        scores: of `importance`; the highest stay.
+        heads, neurons, layers: how many stay, of each attention, feed-forward network and stack.
+        by_score: keep heads and neurons in the order of their scores, not of their places.
+    """
+
+    def __init__(
+        self, model: MetaGPT, scores: dict[str, Any], heads: int, neurons: int, layers: int, by_score: bool = False
+    ) -> None:
+        self.model, self.scores, self.by_score = model, scores, by_score
+        self.heads, self.neurons = heads, neurons
         self.width = model.head_width or model.dim // model.num_heads
-        count = max(1, math.ceil(layers * model.num_layers))
         self.layers = {
-            stack: best([scores[self._path(f"{stack}/layer_{i}")] for i in range(model.num_layers)], count)
+            stack: best([scores[self._path(f"{stack}/layer_{i}")] for i in range(model.num_layers)], layers)
             for stack in ("encoder", "decoder")
         }
 
-    def smaller_model(self) -> MetaGPT:
-        """A new model with what stays."""
+    def smaller_model(self, kind: type[MetaGPT] = MetaGPT, config: dict[str, Any] | None = None) -> MetaGPT:
+        """A new model with what stays.
+
+        Args:
+            kind: its class.
+            config: its other constructor arguments; `None` for the larger model's.
+        """
         config = {
-            **self.model.get_config(),
+            **(config or self.model.get_config()),
             "num_heads": self.heads,
             "head_width": self.width,
             "hidden_dim": self.neurons,
             "num_layers": len(self.layers["encoder"]),
         }
-        small = MetaGPT.from_config(config)
-        old = {self._inside(v): v for v in self.model.variables}
+        small = kind.from_config(config)
+        old = {self.inside(v): v for v in self.model.variables}
         for variable in small.variables:
             name = self.old_name(variable)
             if name in old and tuple(variable.shape) != () and not name.endswith("seed_generator_state"):
@@ -115,7 +128,7 @@ class _Parts:
 
     def old_name(self, variable: Any) -> str:
         """Where a variable of the smaller model was in the larger one."""
-        name = self._inside(variable)
+        name = self.inside(variable)
         found = re.match(r"(encoder|decoder)/layer_(\d+)/", name)
         if not found:
             return name
@@ -124,23 +137,29 @@ class _Parts:
 
     def _cut(self, name: str, values: np.ndarray) -> np.ndarray:
         if "attention/" in name:
-            kept = best(self.scores[self._path(name.split("attention/")[0] + "attention")], self.heads)
+            kept = self._chosen(name.split("attention/")[0] + "attention", self.heads)
             places = (np.asarray(kept)[:, None] * self.width + np.arange(self.width)).ravel()
             if INNER_COLUMNS.search(name):
                 return values[..., places]
             return values[places] if INNER_ROWS.search(name) else values
         if "feed_forward/" in name:
-            kept = best(self.scores[self._path(name.split("feed_forward/")[0] + "feed_forward")], self.neurons)
+            kept = self._chosen(name.split("feed_forward/")[0] + "feed_forward", self.neurons)
             if "/up/" in name:
                 return values[..., kept]
             return values[kept] if name.endswith("down/kernel") else values
         return values
 
+    def _chosen(self, name: str, count: int) -> list[int]:
+        scores = self.scores[self._path(name)]
+        kept = best(scores, count)
+        return sorted(kept, key=lambda place: -float(scores[place])) if self.by_score else kept
+
     def _path(self, name: str) -> str:
         return f"{self.model.name}/{name}"
 
     @staticmethod
-    def _inside(variable: Any) -> str:
+    def inside(variable: Any) -> str:
+        """A variable's path without the model's name."""
         return str(variable.path).split("/", 1)[-1]
 
 
@@ -149,9 +168,19 @@ def best(scores: Any, count: int) -> list[int]:
     return sorted(int(i) for i in np.argsort(-np.asarray(scores), kind="stable")[:count])
 
 
-def _take_rates_over(learner: MetaLearner, copied: MetaLearner, parts: _Parts) -> None:
+def learner_round(
+    small: MetaGPT, parts: Parts, learner: MetaLearner, optimizer: Any = None, kind: type[MetaLearner] = MetaLearner
+) -> MetaLearner:
+    """A learner round the smaller model, compiled as the learner of the larger one, with the rates of what stays."""
+    algorithm = type(learner.algorithm).from_config(learner.algorithm.get_config())
+    copied = kind(small, algorithm, learner.task_parallelism, learner.rematerialize, learner.keep_zeros)
+    take_rates_over(learner, copied, parts)
+    return compiled_like(copied, learner, optimizer)
+
+
+def take_rates_over(learner: MetaLearner, copied: MetaLearner, parts: Parts) -> None:
     """Learned rates of the tensors that stay."""
-    names = [parts._inside(v) for v in learner.layout.variables]
+    names = [parts.inside(v) for v in learner.layout.variables]
     columns = [names.index(parts.old_name(v)) for v in copied.layout.variables]
     if len(learner.algorithm.variables) != len(copied.algorithm.variables):
         return  # a weight for each tensor, and fewer tensors: they begin anew

@@ -1,10 +1,13 @@
 """What nobody reads of a LiteRT file, taken out, and what is in it twice, written once."""
 
+import json
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from metagpt_tf.export.seal import NAME, described, sealed
 
 FILE_IDENTIFIER = b"TFL3"
 CALLS = ("condSubgraphIndex", "bodySubgraphIndex", "thenSubgraphIndex", "elseSubgraphIndex", "initSubgraphIndex")
@@ -25,10 +28,10 @@ class SharingBuilder(flatbuffers.Builder):
 
 
 def packed(model: Any) -> bytes:
-    """The bytes of a file's model."""
+    """The bytes of a file's model, with the digest of what they are now."""
     builder = SharingBuilder(1024)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    return sealed(bytes(builder.Output()))
 
 
 def without_ballast(content: bytes) -> bytes:
@@ -43,6 +46,25 @@ def without_ballast(content: bytes) -> bytes:
             tensor.quantization = None
     drop_unread_buffers(model)
     return packed(model)
+
+
+def with_about(content: bytes, about: dict[str, Any]) -> bytes:
+    """The file with what is to be said of it in its metadata, see `seal`."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    metadata, buffer = schema.MetadataT(), schema.BufferT()
+    buffer.data = np.frombuffer(described(about), np.uint8)
+    model.buffers.append(buffer)
+    metadata.name, metadata.buffer = NAME, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), metadata]
+    return packed(model)
+
+
+def operators(content: bytes) -> list[str]:
+    """Names of the operations in a file, in alphabetical order; what is not builtin as `CUSTOM:name`."""
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    codes = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)).operatorCodes
+    known = [(names[max(code.builtinCode, code.deprecatedBuiltinCode)], code.customCode) for code in codes]
+    return sorted(f"CUSTOM:{custom.decode()}" if custom else name for name, custom in known)
 
 
 def all_tensors(model: Any) -> list[Any]:
@@ -81,8 +103,18 @@ def without_signature(content: bytes, name: str) -> bytes:
     for index, subgraph in enumerate(model.subgraphs):
         if index not in needed:  # an empty one in its place: the others keep their numbers
             subgraph.tensors, subgraph.operators, subgraph.inputs, subgraph.outputs = [], [], [], []
+    for metadata in model.metadata or []:
+        if metadata.name in (NAME, NAME.encode()):
+            _forget(model.buffers[metadata.buffer], name)
     drop_unread_buffers(model)
     return packed(model)
+
+
+def _forget(buffer: Any, name: str) -> None:
+    """Take a signature out of what the file says of itself."""
+    about = json.loads(bytes(buffer.data))
+    del about["signatures"][name], about["outputs"][name]
+    buffer.data = np.frombuffer(described({k: v for k, v in about.items() if k not in (NAME, "sha256")}), np.uint8)
 
 
 def _reached(model: Any, subgraphs: set[int]) -> set[int]:

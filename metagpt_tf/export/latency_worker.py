@@ -1,6 +1,6 @@
 """Times a LiteRT file in a process of its own, with the runtime and nothing else beside it.
 
-Run as a script: `latency_worker.py FILE REPEATS`. Writes one line of JSON.
+Run as a script: `latency_worker.py FILE REPEATS [THREADS]`. Writes one line of JSON.
 """
 
 import json
@@ -21,10 +21,10 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(path: str, repeats: int) -> dict[str, float]:
+def main(path: str, repeats: int, threads: int = 1) -> dict[str, float]:
     """Percentiles of one answer and one adaptation in milliseconds, and the memory that the file took."""
     before = megabytes()
-    interpreter = Interpreter(path, num_threads=1)
+    interpreter = Interpreter(path, num_threads=threads)
     names = interpreter.get_signature_list()
     found = {}
     for label, name in (("latency_ms", "generate" if "generate" in names else "predict"), ("adapt_ms", "adapt")):
@@ -47,4 +47,4 @@ def filled(details: dict, letter: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(sys.argv[1], int(sys.argv[2]))) + "\n")
+    sys.stdout.write(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:]))) + "\n")

@@ -1,9 +1,7 @@
 """Do Keras, the SavedModel (read in several ways) and the LiteRT file give the same answers?"""
 
-import functools
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from metagpt_tf.export.differences import comparable, difference, first_difference
+from metagpt_tf.export.parity_device import RUNNERS, DeviceReference, variants_of
 from metagpt_tf.export.parity_reference import Arrays, Reference
 from metagpt_tf.export.readers import READERS, Unreadable
-from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import ImageAutoencoder
 from metagpt_tf.suggestions import closest
@@ -28,12 +26,14 @@ class ParityRow:
     """One signature of one format against Keras.
 
     Attributes:
-        format: `"saved_model"` (TensorFlow), `"c_api"`, `"openvino"`, `"litert"` (XNNPACK) or `"litert_no_delegate"`.
+        format: `"saved_model"` (TensorFlow), `"c_api"`, `"openvino"`, `"litert"` (XNNPACK), `"litert_no_delegate"` or
+            `"browser"`, with the name of the variant after a colon where there are several.
         signature: as in the file.
         difference: largest absolute difference of floats; for tokens and texts, the share that differs.
         latency_ms: median of a few calls after the first; of answers for one row.
         size_bytes: of the whole export.
         first: where tokens or texts part, and what stands there; empty if they do not.
+        rounded: of a file whose weights are rounded: measured, and not held to the tolerance.
     """
 
     format: str
@@ -42,6 +42,7 @@ class ParityRow:
     latency_ms: float
     size_bytes: int
     first: str = ""
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class ParityReport:
 
     @property
     def max_difference(self) -> float:
-        """Largest difference of any row; not a number counts as infinite."""
-        values = [row.difference for row in self.rows]
+        """Largest difference of any row that is not rounded; not a number counts as infinite."""
+        values = [row.difference for row in self.rows if not row.rounded]
         return float(np.max(np.where(np.isfinite(values), values, np.inf))) if values else 0.0
 
     @property
     def passed(self) -> bool:
-        """Whether something was compared, and every row is within the tolerance."""
-        return bool(self.rows) and self.max_difference <= self.tolerance
+        """Whether something that is not rounded was compared, and every such row is within the tolerance."""
+        return not all(row.rounded for row in self.rows) and self.max_difference <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -80,14 +81,15 @@ class ParityReport:
         }
 
     def __str__(self) -> str:
-        lines = [f"{'format':20}{'signature':22}{'difference':>12}{'ms':>10}{'MB':>8}"]
+        lines = [f"{'format':34}{'signature':22}{'difference':>12}{'ms':>10}{'MB':>8}"]
         for row in self.rows:
             megabytes = row.size_bytes / 1e6
             lines.append(
-                f"{row.format:20}{row.signature:22}{row.difference:12.1e}{row.latency_ms:10.1f}{megabytes:8.2f}"
+                f"{row.format:34}{row.signature:22}{row.difference:12.1e}{row.latency_ms:10.1f}{megabytes:8.2f}"
+                + ("  rounded" if row.rounded else "")
                 + (f"  {row.first}" if row.first else "")
             )
-        lines += [f"{name:20}{signature:22}not read: {reason}" for name, signature, reason in self.unreadable]
+        lines += [f"{name:34}{signature:22}not read: {reason}" for name, signature, reason in self.unreadable]
         verdict = "passed" if self.passed else "FAILED"
         return "\n".join(
             [*lines, f"{verdict}: largest difference {self.max_difference:.1e}, tolerance {self.tolerance:.0e}"]
@@ -97,13 +99,14 @@ class ParityReport:
 def parity_report(
     learner: MetaLearner,
     saved_model: str | os.PathLike | None = None,
-    litert: str | os.PathLike | None = None,
+    litert: str | os.PathLike | Mapping[str, str | os.PathLike] | None = None,
     support: tuple[Any, Any] | None = None,
     inputs: Any = None,
     tolerance: float = 1e-4,
     readers: Sequence[str] = ("saved_model",),
     signatures: Sequence[str] | None = None,
     autoencoder: ImageAutoencoder | None = None,
+    litert_by: Sequence[str] = ("litert", "litert_no_delegate"),
 ) -> ParityReport:
     """Compare what was exported with the learner in memory: every signature, adapted and not.
 
@@ -113,7 +116,7 @@ def parity_report(
     Args:
         learner: the learner that was exported.
         saved_model: a version's directory, as returned by `export_saved_model`.
-        litert: a `.tflite` file, as returned by `export_litert`; run with XNNPACK and without delegates.
+        litert: a `.tflite` file, as returned by `export_litert`, or several variants of it by their names.
         support: `(x, y)` with the K that the LiteRT file was made for.
         inputs: model inputs to compare on; `None` takes the support's.
         tolerance: largest difference that counts as equal.
@@ -121,6 +124,8 @@ def parity_report(
             C compiler), `"openvino"` (needs it installed; it cannot read texts).
         signatures: of the SavedModel; `None` for all.
         autoencoder: that it was exported with.
+        litert_by: how LiteRT files are run: `"litert"` (with XNNPACK), `"litert_no_delegate"`, `"browser"` (LiteRT.js
+            in headless Chromium; needs the extra `browser`).
 
     Returns:
         A report; `print` it, or read `passed`, `max_difference`, `rows` and `unreadable`.
@@ -141,7 +146,8 @@ def parity_report(
         for reader in _known(readers, READERS, "reader"):
             _compare_saved_model(report, reader, saved_model, reference, names)
     if litert is not None:
-        report.rows.extend(_litert_rows(litert, reference))
+        ways = _known(litert_by, RUNNERS, "way to run a LiteRT file")
+        report.rows.extend(_litert_rows(litert, ways, reference, learner, autoencoder))
     return report
 
 
@@ -183,41 +189,33 @@ def _cast(value: np.ndarray, info: Any) -> np.ndarray:
     return value if kind == tf.string else value.astype(kind.as_numpy_dtype)
 
 
-def _litert_rows(path: str | os.PathLike, reference: Reference) -> Iterator[ParityRow]:
-    """`adapt` and the answer with Keras's state, so that a difference in adapt is not counted twice."""
-    kind, with_state = reference.adapted_answer
-    for name, delegates in (("litert", True), ("litert_no_delegate", False)):
-        runner = LiteRTRunner(path, delegates=delegates)
-        state, milliseconds = _timed(functools.partial(runner.adapt, *reference.support))
-        yield _row(reference, name, "adapt", "adapt", {"state": state}, milliseconds, _size(path))
-        answer = runner.generate if kind == "generate" else runner.predict
-        output, milliseconds = _timed(functools.partial(_one_by_one, answer, reference))
-        yield _row(reference, name, kind, with_state, {"output": output}, milliseconds, _size(path))
-
-
-def _one_by_one(answer: Callable[..., np.ndarray], reference: Reference) -> np.ndarray:
-    return np.concatenate([answer(row[None], reference.state) for row in reference.inputs])
+def _litert_rows(
+    litert: Any, ways: Sequence[str], reference: Reference, learner: MetaLearner, autoencoder: ImageAutoencoder | None
+) -> Iterator[ParityRow]:
+    """Every signature of every file, with Keras's state, so that a difference in adapt is not counted twice."""
+    for variant, path in variants_of(litert).items():
+        expected = DeviceReference(reference, learner, path, autoencoder)
+        rounded = expected.about["quantization"] != "float32"
+        for way in ways:
+            with RUNNERS[way](path) as runner:
+                for signature, right, found, milliseconds in expected.answers(runner):
+                    far, first = _differences(right, found, reference.piece)
+                    yield ParityRow(f"{way}{variant}", signature, far, milliseconds, _size(path), first, rounded)
 
 
 def _row(
     reference: Reference, form: str, name: str, signature: str, outputs: Arrays, milliseconds: float, size: int
 ) -> ParityRow:
-    expected = reference.outputs_of(signature)
-    pairs = {key: (comparable(key, expected[key]), comparable(key, outputs[key])) for key in sorted(expected)}
     rows = 1 if signature.startswith("adapt") else len(reference.inputs)
+    far, first = _differences(reference.outputs_of(signature), outputs, reference.piece)
+    return ParityRow(form, name, far, milliseconds / rows, size, first)
+
+
+def _differences(expected: Arrays, outputs: Arrays, piece: Callable[[int], str]) -> tuple[float, str]:
+    """The largest of all outputs, and where ids part."""
+    pairs = {key: (comparable(key, expected[key]), comparable(key, outputs[key])) for key in sorted(expected)}
     far = [difference(*pair) - (PIXEL_STEP if key.endswith("_bytes") else 0.0) for key, pair in pairs.items()]
-    first = next((text for pair in pairs.values() if (text := first_difference(*pair, reference.piece))), "")
-    return ParityRow(form, name, max(0.0, *far), milliseconds / rows, size, first)
-
-
-def _timed(call: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    result = call()
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return result, 1e3 * float(np.median(times))
+    return max(0.0, *far), next((text for pair in pairs.values() if (text := first_difference(*pair, piece))), "")
 
 
 def _size(path: str | os.PathLike) -> int:

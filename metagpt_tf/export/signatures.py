@@ -30,9 +30,10 @@ class Exported:
         subject: a built `keras.Model`, or a compiled `MetaLearner` round one.
         storage: how matrices are stored, see `StoredWeights`.
         as_stored: what a file makes of a weight later on; `None` for what the storage makes of it.
+        source_length, target_length: tokens of a text model's files, at most its own; `None` for its own.
 
     Raises:
-        ValueError: the model is not built or the learner not compiled.
+        ValueError: the model is not built or the learner not compiled, or lengths that it does not have.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Exported:
         subject: keras.Model,
         storage: str = "float32",
         as_stored: Callable[[np.ndarray], np.ndarray] | None = None,
+        source_length: int | None = None,
+        target_length: int | None = None,
     ) -> None:
         self.learner = subject if isinstance(subject, MetaLearner) else None
         self.model: Any = subject.model if isinstance(subject, MetaLearner) else subject
@@ -49,8 +52,19 @@ class Exported:
             raise ValueError("The learner is not compiled: adapt needs its loss. Call learner.compile(...) first.")
         self.is_generator = hasattr(self.model, "generate_ids")
         self.is_classifier = isinstance(self.model, MetaClassifier)
+        self.source_length = self._length("source_length", source_length)
+        self.target_length = self._length("target_length", target_length)
         self.stored = StoredWeights(self.model.variables, storage)
         self._constant_places = self._rounded_away(as_stored or (lambda weight: as_read(weight, storage)))
+
+    def _length(self, name: str, given: int | None) -> Any:
+        own: Any = getattr(self.model, name, None)
+        if given is not None and not (self.is_generator and 1 <= given <= own):
+            raise ValueError(
+                f"{name} is of text models, from 1 to the model's own ({own}), received {given}. Leave it out, or give "
+                "a shorter one."
+            )
+        return own if given is None else given
 
     @property
     def layout(self) -> FastWeights:
@@ -87,12 +101,12 @@ class Exported:
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Greedy ids `(B, T)` for `source (B, S)`."""
-        return self.with_state(state, lambda: self.model.generate_ids(source, self.model.target_length), source)
+        return self.with_state(state, lambda: self.model.generate_ids(source, self.target_length), source)
 
     def generate_text(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Text `(B,)` for text `(B,)`."""
         tokenizer = self.model.tokenizer
-        source = tokenizer.encode_tensor(text, self.model.source_length)
+        source = tokenizer.encode_tensor(text, self.source_length)
         return tokenizer.decode_tensor(self.generate(source, state))
 
     def sample_text(self, text: tf.Tensor, settings: Settings, state: tf.Tensor | None = None) -> tf.Tensor:
@@ -102,27 +116,49 @@ class Exported:
     def sample_ids(self, text: tf.Tensor, settings: Settings, state: tf.Tensor | None = None) -> tf.Tensor:
         """Ids `(B, T)` for text `(B,)`, drawn as each row's settings say."""
         model = self.model
-        source = model.tokenizer.encode_tensor(text, model.source_length)
+        source = model.tokenizer.encode_tensor(text, self.source_length)
+        step = ending(model.decode_step, settings.max_length, model.tokenizer.eos_id)
+        return self._decoded(source, step, settings, tf.shape(source)[0], state)
+
+    def sample_with_noise(
+        self, source: tf.Tensor, settings: Settings, noise: tf.Tensor, state: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Ids `(B, T)` for ids `(B, S)`, drawn with Gumbel noise `(B, T, V)` that is given; seeds are not used."""
+        return self._decoded(source, self.model.decode_step, settings, source.shape[0], state, noise)
+
+    def _decoded(
+        self, source: tf.Tensor, step: Any, settings: Settings, rows: Any, state: Any, noise: Any = None
+    ) -> tf.Tensor:
+        tokenizer, length = self.model.tokenizer, self.target_length
 
         def run() -> tf.Tensor:
-            rows, eos_id = tf.shape(source)[0], model.tokenizer.eos_id
             return decode(
-                ending(model.decode_step, settings.max_length, eos_id),
-                model.start_cache(source, rows, model.target_length),
+                step,
+                self.model.start_cache(source, rows, length),
                 rows,
-                bos_id=model.tokenizer.bos_id,
-                eos_id=eos_id,
-                pad_id=model.tokenizer.pad_id,
-                max_length=model.target_length,
+                bos_id=tokenizer.bos_id,
+                eos_id=tokenizer.eos_id,
+                pad_id=tokenizer.pad_id,
+                max_length=length,
                 sampler=PerRequest(settings),
+                noise=noise,
             )
 
         return self.with_state(state, run, source)
 
+    def start(self, source: tf.Tensor, state: tf.Tensor) -> Any:
+        """What a decode carries from token to token, for a source `(B, S)`."""
+        start = lambda: self.model.start_cache(source, source.shape[0], self.target_length)  # noqa: E731
+        return self.with_state(state, start, source)
+
+    def step(self, token: tf.Tensor, position: tf.Tensor, cache: Any, state: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        """Logits `(B, V)` after a token `(B,)` at `position ()`, and the new cache."""
+        return self.with_state(state, lambda: self.model.decode_step(token, position, cache), token)
+
     def encoded(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids `(K, S)` and `(K, T)` of texts `(K,)` to read and to write."""
-        encode, model = self.model.tokenizer.encode_tensor, self.model
-        return encode(source, model.source_length), encode(target, model.target_length)
+        encode = self.model.tokenizer.encode_tensor
+        return encode(source, self.source_length), encode(target, self.target_length)
 
     def adapt(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """State `(P,)` from a support set of tensors with leading axis K."""
@@ -137,6 +173,11 @@ class Exported:
         """The loss of each row `(B,)`, with or without a state."""
         one = lambda row: task_mean(self.row_loss, row[0][None], row[1][None])  # noqa: E731
         return tf.vectorized_map(one, (y, self._outputs(x, y, state)))
+
+    def score_rows(self, x: tf.Tensor, y: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        """`score` of as many rows as the shapes say, one by one: no operation that LiteRT lacks."""
+        rows = zip(tf.unstack(y), tf.unstack(self._outputs(x, y, state)), strict=True)
+        return tf.stack([task_mean(self.row_loss, target[None], output[None]) for target, output in rows])
 
     def classify(self, x: tf.Tensor, state: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """The likeliest class `(B,)` int32 and the probabilities of all `(B, N)`."""
@@ -155,7 +196,7 @@ class Exported:
     def input_spec(self, rows: int | None, name: str) -> tf.TensorSpec:
         """Spec of a model's single input with `rows` rows."""
         if self.is_generator:
-            return tf.TensorSpec((rows, self.model.source_length), tf.int32, name=name)
+            return tf.TensorSpec((rows, self.source_length), tf.int32, name=name)
         if self.is_classifier:
             spec = self.model.input_example_spec()
             return tf.TensorSpec((rows, *spec.shape), spec.dtype, name=name)
@@ -169,7 +210,7 @@ class Exported:
     def target_spec(self, rows: int | None, name: str, target: Any = None) -> tf.TensorSpec:
         """Spec of the targets: `target` (one example's spec) if given, else token ids or the like of the output."""
         if self.is_generator:
-            return tf.TensorSpec((rows, self.model.target_length), tf.int32, name=name)
+            return tf.TensorSpec((rows, self.target_length), tf.int32, name=name)
         if self.is_classifier and target is None:
             return tf.TensorSpec((rows,), tf.int32, name=name)
         if target is not None:

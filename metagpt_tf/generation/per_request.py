@@ -60,7 +60,7 @@ class PerRequest(Sampler):
         share = self.settings.top_p[:, None]
         share = tf.where(share > 0, share, 1e-9)  # whatever is asked, the likeliest token stays
         nucleus = tf.where((likelier < share) | (share >= 1.0), descending, np.inf)
-        nucleus = tf.where(tf.math.is_finite(nucleus), nucleus, np.inf)
+        nucleus = tf.where(nucleus > -np.inf, nucleus, np.inf)
         return keep_from(logits, tf.maximum(smallest, tf.reduce_min(nucleus, axis=-1, keepdims=True)))
 
     def __call__(

@@ -91,9 +91,11 @@ class VectorQuantizer(keras.layers.Layer):
 
     def ids(self, inputs: Any) -> Any:
         """Places `(B, ...)` int32 of the nearest codes."""
-        # |z - e|² without |z|², which is the same for all codes.
-        distance = ops.sum(ops.square(self.codes), axis=1) - 2.0 * ops.matmul(inputs, ops.transpose(self.codes))
-        return ops.cast(ops.argmin(distance, axis=-1), "int32")
+        return ops.cast(ops.argmin(self.distances(inputs), axis=-1), "int32")
+
+    def distances(self, inputs: Any) -> Any:
+        """`|z - e|² - |z|²` of inputs `(B, ..., D)` to every code `(B, ..., N)`: the least is that of the nearest."""
+        return ops.sum(ops.square(self.codes), axis=1) - 2.0 * ops.matmul(inputs, ops.transpose(self.codes))
 
     def vectors(self, ids: Any) -> Any:
         """Codes `(B, ..., D)` of places `(B, ...)`."""

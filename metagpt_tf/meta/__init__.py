@@ -7,6 +7,7 @@ from metagpt_tf.meta.adapted import AdaptedModel
 from metagpt_tf.meta.alfa import ALFA
 from metagpt_tf.meta.algorithm import Algorithm, get, registry
 from metagpt_tf.meta.anil import ANIL
+from metagpt_tf.meta.apart import Apart
 from metagpt_tf.meta.cavia import CAVIA
 from metagpt_tf.meta.curriculum import Curriculum
 from metagpt_tf.meta.curve import AdaptationCurve, best_rate
@@ -37,6 +38,7 @@ __all__ = [
     "AdaptationCurve",
     "AdaptedModel",
     "Algorithm",
+    "Apart",
     "Curriculum",
     "Dynamic",
     "Hierarchical",

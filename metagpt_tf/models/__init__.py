@@ -3,12 +3,15 @@
 from metagpt_tf.models.adversarial import AdversarialTraining
 from metagpt_tf.models.attention_maps import attention_maps, attention_tokens
 from metagpt_tf.models.drawing import Drawing
+from metagpt_tf.models.elastic import ElasticGPT
+from metagpt_tf.models.fused import FusedGPT, FusedModel
 from metagpt_tf.models.glyph_judge import GlyphJudge
 from metagpt_tf.models.image_autoencoder import ImageAutoencoder
 from metagpt_tf.models.image_metrics import CodesInUse, PeakSignalToNoise, kernel_distance, structural_similarity
 from metagpt_tf.models.losses import BitsPerToken, MaskedCrossentropy, TokenAccuracy, token_crossentropy
 from metagpt_tf.models.meta_classifier import MetaClassifier
 from metagpt_tf.models.meta_gpt import MetaGPT
+from metagpt_tf.models.mixing import Mixing
 from metagpt_tf.models.samples import ImageSamples, TextSamples
 from metagpt_tf.models.schedules import InverseSquareRoot, cosine_annealing
 from metagpt_tf.models.sizes import SIZES
@@ -24,6 +27,9 @@ __all__ = [
     "BitsPerToken",
     "CodesInUse",
     "Drawing",
+    "ElasticGPT",
+    "FusedGPT",
+    "FusedModel",
     "GlyphJudge",
     "ImageAutoencoder",
     "ImageSamples",
@@ -31,6 +37,7 @@ __all__ = [
     "MaskedCrossentropy",
     "MetaClassifier",
     "MetaGPT",
+    "Mixing",
     "PeakSignalToNoise",
     "TextSamples",
     "TokenAccuracy",

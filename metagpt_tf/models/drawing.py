@@ -73,6 +73,20 @@ class Drawing:
         drawn = tf.reshape(tf.where(known, codes, 0), [-1, rows, columns])
         return tf.convert_to_tensor(self.autoencoder.image_of(drawn)), tf.reduce_all(known, axis=1)
 
+    def ids_of(self, images: tf.Tensor, length: int) -> tf.Tensor:
+        """Ids `(B, length)` of images `(B, H, W, C)` in [0, 1], as a model is to write them: codes, EOS, PAD.
+
+        Raises:
+            ValueError: a length without room for all codes and EOS.
+        """
+        if length <= self.places:
+            raise ValueError(f"An image has {self.places} codes and an end, received length={length}.")
+        nearest = tf.argmin(self.autoencoder.distances_of(images), axis=-1, output_type=tf.int32)
+        codes = tf.reshape(nearest, [-1, self.places]) + self.first
+        end = tf.fill([images.shape[0] or tf.shape(images)[0], 1], self.tokenizer.eos_id)
+        rest = [[0, 0], [0, length - self.places - 1]]
+        return tf.pad(tf.concat([codes, end], axis=1), rest, constant_values=self.tokenizer.pad_id)
+
     def png_of(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`images_of` as PNG files `(B,)` of bytes."""
         images, whole = self.images_of(ids)

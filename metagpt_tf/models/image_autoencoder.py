@@ -151,6 +151,13 @@ class ImageAutoencoder(keras.Model):
         found = [ops.convert_to_numpy(quantizer.ids(self._vectors(part))) for part in parts]
         return np.concatenate(found) if found else np.zeros((0, *self.code_shape), "int32")
 
+    def distances_of(self, images: Any) -> Any:
+        """Inside a graph: how far each place of images `(B, H, W, C)` is from every code `(B, H/4, W/4, N)`.
+
+        `encode` takes the nearest. Keras's `argmin` has no form in LiteRT, so a file takes TensorFlow's.
+        """
+        return self._with_codes().distances(self._vectors(images))
+
     def decode(self, codes: Any) -> np.ndarray:
         """Images `(B, H, W, C)` of codes `(B, H/4, W/4)`.
 

@@ -17,6 +17,7 @@ import metagpt_tf.models
 import metagpt_tf.reinforcement
 import metagpt_tf.tasks
 import metagpt_tf.tokenizers
+import metagpt_tf.tuning
 
 ROOMS = (
     metagpt_tf.compression,
@@ -28,6 +29,7 @@ ROOMS = (
     metagpt_tf.reinforcement,
     metagpt_tf.tasks,
     metagpt_tf.tokenizers,
+    metagpt_tf.tuning,
 )
 APPLICATIONS = (
     *("attention", "before_after", "code_metrics", "code_report", "episodes", "language", "pass_at_k", "sandbox"),
@@ -35,7 +37,8 @@ APPLICATIONS = (
 )
 MODULES = [
     *(module.name for room in ROOMS for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")),
-    *("metagpt_tf.export.state_mark", "metagpt_tf.export.stored_weights", "metagpt_tf.kept_zeros"),
+    *("metagpt_tf.export.seal", "metagpt_tf.export.state_mark", "metagpt_tf.export.stored_weights"),
+    "metagpt_tf.kept_zeros",
     *("metagpt_tf.fast_weights", "metagpt_tf.presets", "metagpt_tf.registry", "metagpt_tf.saving"),
     *(f"metagpt_tf.applications.{name}" for name in APPLICATIONS),
 ]

@@ -6,7 +6,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from metagpt_tf.export import export_litert
+from metagpt_tf.export import export_litert, parity_report
+from metagpt_tf.export.ballast import operators
 from metagpt_tf.export.runner import LiteRTRunner
 from metagpt_tf.export.weight_quantization import quantized_weights, rounded, stored_bytes, to_integers, two_values
 from metagpt_tf.meta import MAML, MetaLearner
@@ -106,11 +107,13 @@ def test_other_bits():
 @pytest.mark.parametrize("quantization", ["float16", "dynamic_int8", "weight_int4"])
 def test_by_name(tmp_path, quantization):
     learner = small_learner("low_rank", dim=64, hidden_dim=256)
-    sizes = [
-        export_litert(learner, tmp_path / f"{name}.tflite", k_shot=K, quantization=name).stat().st_size
-        for name in ("float32", quantization)
-    ]
-    assert sizes[1] < 0.75 * sizes[0]
+    names = ("float32", quantization)
+    files = [export_litert(learner, tmp_path / f"{name}.tflite", k_shot=K, quantization=name) for name in names]
+    assert files[1].stat().st_size < 0.75 * files[0].stat().st_size
+    # Answers of the converter's int8 have the layout that its kernels are fast with, others share one with `adapt`.
+    assert ("FULLY_CONNECTED" in operators(files[1].read_bytes())) == (quantization == "dynamic_int8")
+    report = parity_report(learner, litert=files[1], support=support(learner.model), litert_by=("litert",))
+    assert report.rows[0].signature == "adapt" and report.rows[0].difference < 0.05
 
 
 def test_an_unknown_name(tmp_path):

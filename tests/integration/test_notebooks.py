@@ -38,6 +38,8 @@ def test_there_are_notebooks():
         "04_image",
         "05_compression",
         "06_serving",
+        "07_on_device",
+        "08_tuning",
     ]
 
 

@@ -34,7 +34,7 @@ def support() -> tuple[np.ndarray, np.ndarray]:
 def test_the_battery_covers_the_issue() -> None:
     first_order = {"fomaml", "reptile"}
     second_order = {"alfa", "anil", "cavia", "imaml", "maml", "maml_plus_plus", "meta_sgd"}
-    strategies = {"dynamic", "hierarchical", "multi_task"}
+    strategies = {"apart", "dynamic", "hierarchical", "multi_task"}
     assert set(ALGORITHMS) == first_order | second_order | strategies
 
 
