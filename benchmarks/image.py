@@ -1,7 +1,7 @@
 """How long `image_nano` takes to learn a style and to draw, and what it draws of all held-out styles.
 
 Speed: adapting to K = 8 glyphs and drawing 16, each after one call that compiles. Quality: that of the shipped seed, as
-`scripts/pretrain_image.py --finish` measures it for all seeds; `--guidance` and `--sampler` show what they change.
+`scripts/pretrain_image.py --finish` measures it, with the steps of the card; `--guidance` shows what it changes.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from rounds import save_json
 from metagpt_tf import generation
 from metagpt_tf.applications.image import adapt_to_images, define_meta_gpt_image_model, generate_images, load_image_data
 from metagpt_tf.applications.image_drawings import draw_held_out, judge_drawings
+from metagpt_tf.presets import Preset, find_preset
 
 HERE = Path(__file__).parent
 ASKED = [f"letter {character}" for character in "bcdefhijklmpqrst"]
@@ -60,11 +61,11 @@ def main() -> None:
     for name, value in figures.items():
         told = "reached" if value <= TARGETS[name] else "MISSED"
         print(f"{name}: {value:.3f} (target {TARGETS[name]}: {told})")
-    quality = {}
+    quality, steps = {}, Preset(find_preset(options.preset) or options.preset).card["steps"]
     for guidance in options.guidance:
         for sampler in ("greedy", "temperature"):
             chosen = generation.get(sampler, temperature=0.7) if sampler == "temperature" else sampler
-            drawings = draw_held_out(learner, images, texts, guidance=guidance, sampler=chosen)
+            drawings = draw_held_out(learner, images, texts, steps=steps, guidance=guidance, sampler=chosen)
             quality[f"{sampler}, guidance {guidance}"] = found = judge_drawings(drawings)
             print(f"{sampler}, guidance {guidance}: " + ", ".join(f"{n} {v:.3f}" for n, v in found.items()), flush=True)
     save_json(options.json, {"machine": machine, "preset": options.preset, **figures, "quality": quality})

@@ -90,7 +90,7 @@ class Bench:
         self.curve = AdaptationCurve(self.probe, (0, self.steps))
         self.shape = (self.recipe.meta_batch_size, self.recipe.k_shot, self.recipe.n_query)
         tokenizer = self.original.model.tokenizer
-        self.training = tasks_of(card["origin"], self.recipe, training=True, tokenizer=tokenizer)
+        self.training = tasks_of(card["origin"], self.recipe, "training", tokenizer)
         self.judged = tasks_of(card["origin"], self.recipe, tokenizer=tokenizer)
         every = self.recipe.judged(self.judged.split("meta_test")).shuffle(1000, seed=0, reshuffle_each_iteration=False)
         self.held_out = every.take(options.batches).cache()

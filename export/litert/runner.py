@@ -30,11 +30,14 @@ class Model:
         if mark is None or hashlib.sha256(empty).hexdigest().encode() != mark[1]:
             raise ValueError(f"{path} is damaged or is no file of export_litert. Copy it again.")
         self.about = json.JSONDecoder().raw_decode(content[mark.start() :].decode("latin-1"))[0]
-        self.texts = Texts(self.about["tokenizer"].get("merges", []))
         shapes = {
             name: {key: tuple(kind[1]) for key, kind in s.items()} for name, s in self.about["signatures"].items()
         }
-        (self.k_shot, self.source), (_, self.target) = shapes["adapt"]["support_x"], shapes["adapt"]["support_y"]
+        read, written = shapes["adapt"]["support_x"], shapes["adapt"]["support_y"]
+        self.k_shot = read[0]
+        if self.about["tokenizer"] is not None:  # of a model of anything but texts, `call` is all there is
+            self.texts = Texts(self.about["tokenizer"].get("merges", []))
+            self.source, self.target = read[1], written[1]
         self._file = Interpreter(path, num_threads=threads)
 
     def call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:

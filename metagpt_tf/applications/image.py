@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf import generation
 from metagpt_tf.applications.episodes import define_learner
 from metagpt_tf.applications.image_drawings import adapt_to_images, drawn
 from metagpt_tf.applications.image_episodes import (
@@ -220,6 +221,11 @@ def generate_images(
     """
     generator: Any = model.model if isinstance(model, MetaLearner) else model
     drawing = Drawing(codes_or_trained(autoencoder), generator)
+    if samples < 1 or (samples > 1 and generation.get(sampler).is_greedy):
+        raise ValueError(
+            f"samples must be at least 1, and several need a sampler that draws, such as 'temperature'; received "
+            f"samples={samples} and sampler={sampler!r}."
+        )
     prompts = as_prompts([text_prompt] if isinstance(text_prompt, str) else text_prompt, "the prompts")
     shown = _shown(drawing.autoencoder, given, hidden, len(prompts))
     sources = [source for source, _ in paired("text_prompt", prompts, shown, shown)]

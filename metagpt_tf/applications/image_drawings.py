@@ -31,6 +31,8 @@ class Drawings(NamedTuple):
         coded: see `truth`.
         before: as the model draws before it has adapted; `after`, after.
         after: see `before`.
+        whole_before: whether each was written with all its codes, `(N,)` bool; `whole_after`, after.
+        whole_after: see `whole_before`.
     """
 
     styles: list[str]
@@ -41,6 +43,8 @@ class Drawings(NamedTuple):
     coded: np.ndarray
     before: np.ndarray
     after: np.ndarray
+    whole_before: np.ndarray
+    whole_after: np.ndarray
 
 
 def draw_held_out(
@@ -85,14 +89,18 @@ def draw_held_out(
         state = adapt_to_images(learner, all_images[known], taught, drawing.autoencoder, steps)
         sources = [prompts[i] for i in asked]
         for name, given in (("before", None), ("after", state)):
-            found[name].append(drawn(drawing, learner.model, sources, given, sampler, seed, guidance)[0])
+            pictures, whole = drawn(drawing, learner.model, sources, given, sampler, seed, guidance)
+            found[name].append(pictures)
+            found[f"whole_{name}"].append(whole)
         found["styles"].append(style)
         found["support"].append(all_images[known])
         found["task"].append(np.full(len(asked), number))
         found["texts"] += [descriptions[style][i] for i in asked]
         found["truth"].append(all_images[asked])
         found["coded"].append(drawing.autoencoder.decode(drawing.autoencoder.encode(all_images[asked])))
-    arrays = {name: np.concatenate(found[name]) for name in ("task", "truth", "coded", "before", "after")}
+    arrays = {
+        name: np.concatenate(found[name]) for name in Drawings._fields if name not in ("styles", "support", "texts")
+    }
     return Drawings(found["styles"], np.stack(found["support"]), texts=found["texts"], **arrays)
 
 
@@ -141,15 +149,15 @@ def judge_drawings(drawings: Drawings, judge: GlyphJudge | None = None) -> dict[
       fitted to: two fits, each of one half of the characters. Chance is 1 / T.
     - `letter_accuracy`: the share that the judge reads as the character that was asked for.
     - `kernel_distance` of features to those of the truth (`models.kernel_distance`; by this judge, so not comparable
-      with published figures), and `ssim` with the truth as codes make it.
+      with published figures), `ssim` with the truth as codes make it, and `whole`, the share written with all codes.
 
     Args:
         drawings: of `draw_held_out`, described as "letter g" or "digit 3".
         judge: `None` for the trained `glyph_judge`.
 
     Returns:
-        Each of the four with `_before`, `_after`, and (but for `ssim`) `_coded`: the same of the truth as codes make
-        it, which is the best that can be drawn.
+        Each of them with `_before`, `_after`, and (but for `ssim` and `whole`) `_coded`: the same of the truth as codes
+        make it, which is the best that can be drawn.
 
     Raises:
         ValueError: descriptions of something else.
@@ -167,6 +175,7 @@ def judge_drawings(drawings: Drawings, judge: GlyphJudge | None = None) -> dict[
         figures[f"letter_accuracy_{when}"] = float((judge.read(images) == wanted).mean())
         figures[f"kernel_distance_{when}"] = kernel_distance(truth, features)
         if when != "coded":
+            figures[f"whole_{when}"] = float(getattr(drawings, f"whole_{when}").mean())
             figures[f"ssim_{when}"] = float(structural_similarity(drawings.coded, images).mean())
     return figures
 

@@ -46,7 +46,7 @@ def preprocess_image_data(
             description of another task of the split) or `"mixed"` (for each image one of these).
         autoencoder: whose codes; `None` for the trained `glyph_codes`.
         seed: of holes, noise and other styles.
-        text_descriptions: of the images; `"style_transfer"` needs them.
+        text_descriptions: of the images; `"style_transfer"` and `"mixed"` need them.
 
     Raises:
         ValueError: an unknown task, images of a shape that the autoencoder does not have, or no other style.

@@ -142,8 +142,13 @@ def _one_of_all(styles: Styles, split: str, task: str) -> list[str]:
     kinds = [show for name, show in IMAGE_KINDS.items() if name != MIXED]
     count = len(styles.images[split][task])
     drawn, shown = styles.draw.integers(len(kinds), size=count), [""] * count
+    if styles.descriptions is not None:  # what no other style draws cannot be shown in one
+        alone = [styles.other(split, task, text) is None for text in styles.descriptions[split][task]]
+        drawn[alone] %= kinds.index(_in_another_style)
     for kind, show in enumerate(kinds):
         places = np.flatnonzero(drawn == kind)
+        if not len(places):
+            continue
         for place, text in zip(places, show(styles.only(split, task, places), split, task), strict=True):
             shown[place] = text
     return shown

@@ -128,7 +128,8 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
     Returns:
         `before`, `after`, `twin_before` and `twin_after` in the unit of the card, each `{"mean", "low", "high"}` over
         episodes of held-out tasks; `card`, the same figures over the seeds of the card; `seed`, which of them is here,
-        and `difference`, the largest between what was measured now and the card's figure of that seed.
+        `unit`, that of the card; and `difference`, the largest between what was measured now and the card's figure of
+        that seed.
 
     Raises:
         FileNotFoundError: no such preset.
@@ -161,6 +162,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         "card": {key: card[key] for key in found},
         "seed": card["seeds"][0],
         "difference": max(differences),
+        "unit": card["unit"],
         "k": card["k"],
         "steps": card["steps"],
     }

@@ -50,7 +50,9 @@ def _format(arguments: Namespace) -> tuple[Any, dict[str, int]]:
     tokenizer, length = arguments.tokenizer, arguments.length
     directory = find_preset(arguments.preset)
     own = {} if directory is None else Preset(directory).description("model")["config"]
-    if length is not None:
+    if length is not None and arguments.app == "image":  # what is written is as long as an image has codes
+        sizes = {"source_length": length}
+    elif length is not None:
         sizes = {"source_length": length, "target_length": length}
     else:
         sizes = {name: own[name] for name in ("source_length", "target_length") if own}

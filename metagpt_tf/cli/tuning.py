@@ -111,4 +111,4 @@ def _space(given: str | None) -> Any:
 def rows_for_json(done: Any) -> dict[str, Any]:
     """What `tune --json` writes."""
     figures = {"values": done.values, "before": done.before, "after": done.after, "trials": done.result.rows}
-    return json.loads(json.dumps(figures).replace("Infinity", "null"))
+    return json.loads(json.dumps(figures), parse_constant=lambda _: None)

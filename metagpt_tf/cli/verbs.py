@@ -38,7 +38,20 @@ from metagpt_tf.models import MetaGPT
 from metagpt_tf.presets import find_preset
 from metagpt_tf.saving import load_learner, load_model
 
-__all__ = ["adapt", "bench", "compress", "demo", "evaluate", "export", "generate", "quickstart", "serve", "train"]
+__all__ = [
+    "adapt",
+    "bench",
+    "compress",
+    "demo",
+    "evaluate",
+    "export",
+    "fuse",
+    "generate",
+    "quickstart",
+    "serve",
+    "train",
+    "tune",
+]
 
 console = Console()
 
@@ -106,6 +119,8 @@ def adapt(arguments: Namespace) -> int:
 
 def generate(arguments: Namespace) -> int:
     """Text to standard output, as it comes; or a picture."""
+    if arguments.app == "text" and (arguments.out or arguments.samples != 1 or arguments.guidance != 1.0):
+        raise ValueError("--out, --samples and --guidance are of drawings: add --app image, or leave them out.")
     if arguments.app == "text" and len(arguments.prompt) != 1:
         raise ValueError(f"Give one prompt to go on from, in quotes; received {len(arguments.prompt)}.")
     model = _generator(arguments.model)
@@ -167,7 +182,7 @@ def evaluate(arguments: Namespace) -> int:
 def _evaluate_preset(arguments: Namespace) -> int:
     with Stages("measuring every held-out task"):
         figures = measure_preset(arguments.preset)
-    table = Table(title=f"{arguments.preset}: bits per byte on held-out tasks, K = {figures['k']}")
+    table = Table(title=f"{arguments.preset}: {figures['unit']} on held-out tasks, K = {figures['k']}")
     for column in ("", "measured now", "95 % over tasks", "card, mean of its seeds", "95 % over seeds"):
         table.add_column(column)
     for name, card in figures["card"].items():

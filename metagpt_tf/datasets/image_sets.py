@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from metagpt_tf.datasets.image_files import Descriptions, Images, load_images
 from metagpt_tf.datasets.splits import split_tasks
+from metagpt_tf.datasets.text_files import TFDS_NAME
 
 DIGITS = "digits"
 IDX_BYTES, IDX_IMAGES, IDX_LABELS = 0x08, 3, 1  # type and number of axes in the magic number
@@ -26,9 +28,9 @@ def load_image_sets(
     Use it for plain images; where images come in styles, a folder for each style is better (`load_images`).
 
     Args:
-        source: `"digits"` for scikit-learn's 1,797 (8 x 8); a folder with a folder for each task (`load_images`); a
-            folder with IDX files (`…images-idx3-ubyte.gz`, `…labels-idx1-ubyte.gz`, as those of Debian's
-            `dataset-fashion-mnist`), all of which are read; or the name of a set of TensorFlow Datasets, which must be
+        source: `"digits"` for scikit-learn's 1,797 (8 x 8), where no folder has that name; a folder with a folder for
+            each task (`load_images`); a folder with IDX files (`…images-idx3-ubyte.gz`,
+            `…labels-idx1-ubyte.gz`, as those of Debian's `dataset-fashion-mnist`), all of which are read; or the name of a set of TensorFlow Datasets, which must be
             on this machine or be downloaded by it.
         image_shape: `(H, W, C)`, C 1 or 3. Images of digits, IDX files and TFDS are resized to it, and made grey or
             repeated in three channels; files of a folder must have it.
@@ -51,11 +53,11 @@ def load_image_sets(
     (10, {5})
     """
     path = Path(source)
-    if source == DIGITS:
+    if source == DIGITS and not path.is_dir():
         by_class = _digits()
     elif not path.is_dir():
         by_class = _tfds(os.fspath(source), examples_per_class)
-    elif files := sorted(path.glob("*images-idx3-ubyte*")):
+    elif files := _idx_files(path):
         by_class = _idx(files, label_names)
     else:
         return load_images(source, image_shape)
@@ -65,6 +67,12 @@ def load_image_sets(
     return arrays, {
         split: {name: [name] * len(images) for name, images in tasks.items()} for split, tasks in arrays.items()
     }
+
+
+def _idx_files(path: Path) -> list[Path]:
+    """Those of images; of a file that is there packed and unpacked, the unpacked one."""
+    files = sorted(path.glob("*images-idx3-ubyte*"))
+    return [file for file in files if file.suffix != ".gz" or file.with_suffix("") not in files]
 
 
 def _digits() -> dict[str, np.ndarray]:
@@ -92,22 +100,25 @@ def _idx(files: list[Path], label_names: list[str] | None) -> dict[str, np.ndarr
     names = label_names or [f"class {label}" for label in range(int(numbers.max()) + 1)]
     if len(names) <= numbers.max():
         raise ValueError(f"label_names has {len(names)} names, and the labels go up to {numbers.max()}.")
-    return {name: pixels[numbers == label] for label, name in enumerate(names)}
+    return {name: pixels[numbers == label] for label, name in enumerate(names) if (numbers == label).any()}
 
 
 def _idx_array(file: Path, axes: int) -> np.ndarray:
+    content = file.read_bytes()
     try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError) as error:
+        content = gzip.decompress(content) if file.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{file} cannot be unpacked, it is damaged: {error}") from error
     start = 4 * (1 + axes)
-    header = np.frombuffer(content[: start - start % 4], ">i4") if len(content) >= start else np.zeros(0, ">i4")
+    header = np.frombuffer(content[:start], ">i4") if len(content) >= start else np.zeros(0, ">i4")
     if len(header) != 1 + axes or header[0] != (IDX_BYTES << 8 | axes) or len(content) != start + header[1:].prod():
         raise ValueError(f"{file} is no IDX file of bytes with {axes} axes, or is cut off ({len(content)} bytes).")
     return np.frombuffer(content, np.uint8, offset=start).reshape(header[1:])
 
 
 def _tfds(name: str, examples_per_class: int | None) -> dict[str, np.ndarray]:
+    if not TFDS_NAME.fullmatch(name):
+        raise FileNotFoundError(f"No folder at {name!r}, and it cannot be the name of a TFDS data set.")
     from metagpt_tf.datasets.tfds_rows import tfds_rows  # imports tensorflow_datasets, which is slow
 
     found: dict[str, list[np.ndarray]] = {}

@@ -18,7 +18,7 @@ from metagpt_tf.export.readers.base import Unreadable
 from metagpt_tf.export.seal import read_about
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LONGEST = 120_000  # milliseconds of one call
+LONGEST = 120_000  # milliseconds until a page is there; a call has as many, in SCRIPT
 SCRIPT = """async ({ signature, inputs }) => {
   const { Learner } = await import("/model.js");
   window.learner ??= await Learner.open("model.tflite");
@@ -28,7 +28,8 @@ SCRIPT = """async ({ signature, inputs }) => {
     given[name] = new kinds[kind](Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   }
   const began = performance.now();
-  const found = await window.learner.run(signature, given);
+  const late = new Promise((_, no) => setTimeout(() => no(new Error("no answer in 120 s")), 120000));
+  const found = await Promise.race([window.learner.run(signature, given), late]);
   const milliseconds = performance.now() - began;
   const packed = (values) => {
     const bytes = new Uint8Array(values.buffer);
@@ -61,13 +62,16 @@ def browser() -> Any:
     """
     path = chromium()
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
         raise Unreadable(f"playwright is not installed: pip install metagpt_tf[browser] ({error})") from error
     with sync_playwright() as driver:
         # As root, which containers are, Chromium runs without its sandbox only; the one page in it is ours.
         arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        opened = driver.chromium.launch(executable_path=path, args=arguments)
+        try:
+            opened = driver.chromium.launch(executable_path=path, args=arguments)
+        except Error as error:
+            raise Unreadable(f"{path} does not start: {error}") from error
         try:
             yield opened
         finally:

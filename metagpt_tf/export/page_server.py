@@ -70,7 +70,13 @@ class PageServer:
         if not (Path(directory) / "index.html").is_file():
             raise FileNotFoundError(f"There is no page in {directory}. deploy_model(learner, 'web', path) writes one.")
         handler = functools.partial(_Handler, directory=os.fspath(directory))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        try:
+            self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"Port {port} of this machine cannot be used ({error.strerror}). Give another, or 0",
+            ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

@@ -96,7 +96,8 @@ class AdversarialTraining(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         """The loss of reconstructions."""
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self.sums[0].update_state(self.reconstruction(images, self.autoencoder(images, training=False)))
+        found = self.autoencoder(images, training=False)
+        self.sums[0].update_state(self.reconstruction(images, found) + sum(self.autoencoder.losses))
         return {"reconstruction_loss": self.sums[0].result()}
 
     @staticmethod

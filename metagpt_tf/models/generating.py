@@ -55,6 +55,11 @@ class Generating(keras.Model):
         batch_size = source.shape[0] if source.shape[0] is not None else ops.shape(source)[0]
         step: Step = self.decode_step
         cache = self.start_cache(source, batch_size, max_length)
+        if guidance != 1.0 and without is None:
+            raise ValueError(
+                f"guidance={guidance} compares with the source without its description: give without=…, or leave "
+                "guidance out."
+            )
         if guidance != 1.0:
             step, cache = guided(step, guidance), (cache, self.start_cache(without, batch_size, max_length))
         return decode(

@@ -87,7 +87,7 @@ def find_architecture(
             keeps, with what that one needs; or a folder that was made for another learner.
     """
     limits, folder = FileBudget.of(budget), Path(folder)
-    _check_folder(folder, learner, choices)
+    _check_folder(folder, learner, choices, k_shot)
     made = elastic(learner, episodes, choices)
     model: Any = made.model
     costs = Costs(lambda sizes: cost_of(part_of(made, sizes), k_shot), limits, folder / "costs.json")
@@ -197,9 +197,9 @@ def _child(draw: np.random.Generator, parents: list[Sizes], choices: list[list[i
     )
 
 
-def _check_folder(folder: Path, learner: MetaLearner, choices: Any) -> None:
-    note, text = folder / "about.txt", f"{fingerprint(learner)} {sorted((choices or {}).items())}"
+def _check_folder(folder: Path, learner: MetaLearner, choices: Any, k_shot: int) -> None:
+    note, text = folder / "about.txt", f"{fingerprint(learner)} {sorted((choices or {}).items())} K={k_shot}"
     if note.exists() and note.read_text() != text:
-        raise ValueError(f"{folder} was made for another learner or other choices. Choose another folder.")
+        raise ValueError(f"{folder} is of another learner, other choices or another k_shot. Choose another folder.")
     with written_aside(note) as aside:
         aside.write_text(text)

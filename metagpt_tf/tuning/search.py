@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from metagpt_tf.compression.recipes import fingerprint
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.registry import closest
@@ -153,7 +154,7 @@ def search(
     made = _plan(base, space, tasks, metric, options or {}, plan)
     _check_metric(made, space)
     tuner = _kerastuner()
-    _check_folder(folder, space, made, method)
+    _check_folder(folder, space, made, method, {"base": _name_of(base), "options": dict(options or {})})
     running = Trials(made, folder / "trials", _told(folder / "logs", metric, measured))
     tuner.run_trials(method, space, running, trials, folder / "kerastuner")
     return SearchResult(running.all(), metric, running.folder, made.rungs)
@@ -227,10 +228,17 @@ def _check_metric(plan: Plan, space: Space) -> None:
             plan.episodes({name: value}, 0, 1)
 
 
-def _check_folder(folder: Path, space: Space, plan: Plan, method: str) -> None:
-    """One search a folder: another space or plan there would mix what cannot be compared."""
+def _name_of(base: Any) -> Any:
+    """What tells one search's beginning from another's: a learner's weights, a name, a function's name."""
+    if isinstance(base, MetaLearner):
+        return fingerprint(base)
+    return base if isinstance(base, str) else getattr(base, "__qualname__", type(base).__name__)
+
+
+def _check_folder(folder: Path, space: Space, plan: Plan, method: str, begun: dict[str, Any]) -> None:
+    """One search a folder: another learner, space or plan there would mix what cannot be compared."""
     names = [name for name in Plan.__dataclass_fields__ if name not in ("build", "tasks")]
-    about = {"method": method, "space": space.axes, **{name: getattr(plan, name) for name in names}}
+    about = {**begun, "method": method, "space": space.axes, **{name: getattr(plan, name) for name in names}}
     note, text = folder / "search.json", json.dumps(about)
     if note.exists() and json.loads(note.read_text()) != json.loads(text):
         raise ValueError(

@@ -23,6 +23,8 @@ from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.saving import load_model
 
+NOT_FINITE = "is not finite"  # what meta.outer says of a task's loss
+
 NOTHING_KNOWN = 1e3  # of a trial that diverged before any other was measured
 Build = Callable[[Mapping[str, Any], int], MetaLearner]
 
@@ -194,7 +196,9 @@ class Trials:
                 learner.fit(plan.episodes(progress.values, seed, steps), verbose=0)
             with inner_steps(learner, plan.judged_steps):
                 logs = learner.evaluate(plan.validation(), return_dict=True, verbose=0)
-        except tf.errors.InvalidArgumentError:  # a task whose loss is not finite; named in the message
+        except tf.errors.InvalidArgumentError as error:
+            if NOT_FINITE not in str(error):  # a fault, and no training that diverged
+                raise
             logs = {plan.metric: math.inf}
         progress.logs = {name: float(value) for name, value in logs.items()}
         progress.gradient_evaluations += plan.evaluations(progress.values, learner, steps, plain)

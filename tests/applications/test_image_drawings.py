@@ -32,7 +32,8 @@ def perfect(held_out: Any) -> Drawings:
     coded = ImageAutoencoder.from_preset().predict(truth, verbose=0)
     support = np.stack([rows[:2] for rows in images.values()])
     task = np.repeat(np.arange(len(images)), each)
-    return Drawings(list(images), support, task, names, truth, coded, first, truth)
+    whole = np.ones(len(task), bool)
+    return Drawings(list(images), support, task, names, truth, coded, first, truth, whole, whole)
 
 
 def test_the_judge_knows_styles_and_letters(perfect: Drawings) -> None:

@@ -51,9 +51,14 @@ def test_it_serves_until_it_is_stopped(written):
     page, _ = written
     command = [sys.executable, "-m", "metagpt_tf", "demo", "--path", str(page), "--port", "0"]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     try:
-        url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+        said = ""
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/", said)):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        url = found[0]
         assert requests.get(url, timeout=10).headers["Content-Type"].startswith("text/html")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 0

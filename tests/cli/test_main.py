@@ -11,7 +11,20 @@ import pytest
 from metagpt_tf.cli.main import EXIT_FAILED, EXIT_OK, EXIT_PARITY, build_parser, main
 from metagpt_tf.fast_weights import State
 
-VERBS = ("quickstart", "train", "adapt", "generate", "evaluate", "export", "compress", "serve", "demo", "bench")
+VERBS = (
+    "quickstart",
+    "train",
+    "adapt",
+    "generate",
+    "evaluate",
+    "export",
+    "compress",
+    "serve",
+    "demo",
+    "bench",
+    "tune",
+    "fuse",
+)
 
 
 def test_help_has_an_example_of_every_verb(capsys):

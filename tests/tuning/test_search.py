@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -163,15 +162,21 @@ def started(code: str, *arguments: str, **environment: str) -> subprocess.Popen[
 
 
 def test_a_killed_search_goes_on_as_if_nothing_had_been(tmp_path):
-    whole = started(KILLED, str(tmp_path / "whole"))
     half = started(KILLED, str(tmp_path / "half"))
-    seen = [half.stdout.readline() for _ in range(3)]  # one trial, and a rung of the second
-    half.send_signal(signal.SIGKILL)
-    half.communicate(timeout=60)
-    again = started(KILLED, str(tmp_path / "half"))
-    told, errors = again.communicate(timeout=120)
-    expected, _ = whole.communicate(timeout=120)
-    assert again.returncode == whole.returncode == 0, errors
+    try:
+        seen = [half.stdout.readline() for _ in range(3)]  # one trial, and a rung of the second
+    finally:
+        half.send_signal(signal.SIGKILL)
+        half.communicate(timeout=60)
+    results = []
+    for folder in ("half", "whole"):
+        process = started(KILLED, str(tmp_path / folder))
+        try:
+            results.append(process.communicate(timeout=300))
+        finally:
+            process.kill()
+        assert process.returncode == 0, results
+    (told, _), (expected, _) = results
     assert seen[0] not in told and seen[1] not in told  # what was measured is not trained again
     best, rows = told.splitlines()[-1].split(" ", 1)
     right, right_rows = expected.splitlines()[-1].split(" ", 1)
@@ -225,11 +230,9 @@ def _stopped(folder):
     ],
 )
 def test_bad_input_is_refused_before_training(regression, waves, tmp_path, space, options, message):
-    began = time.perf_counter()
     with pytest.raises(ValueError, match=message):
         search(regression, space, waves, tmp_path, **options)
     assert regression.optimizer.iterations == 0 and not (tmp_path / "trials").exists()
-    assert time.perf_counter() - began < 20
 
 
 def test_sizes_of_another_model_are_refused(regression, waves, tmp_path):
