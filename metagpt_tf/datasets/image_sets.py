@@ -30,8 +30,9 @@ def load_image_sets(
     Args:
         source: `"digits"` for scikit-learn's 1,797 (8 x 8), where no folder has that name; a folder with a folder for
             each task (`load_images`); a folder with IDX files (`…images-idx3-ubyte.gz`,
-            `…labels-idx1-ubyte.gz`, as those of Debian's `dataset-fashion-mnist`), all of which are read; or the name of a set of TensorFlow Datasets, which must be
-            on this machine or be downloaded by it.
+            `…labels-idx1-ubyte.gz`, as those of Debian's `dataset-fashion-mnist`), all of which are read;
+            or the name of a set of TensorFlow Datasets, which must be on this machine or be downloaded by
+            it.
         image_shape: `(H, W, C)`, C 1 or 3. Images of digits, IDX files and TFDS are resized to it, and made grey or
             repeated in three channels; files of a folder must have it.
         label_names: of IDX files, which only have numbers; by default "class 0" and so on.
