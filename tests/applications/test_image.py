@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from metagpt_tf.applications.image import (
+    adapt_to_images,
     define_meta_gpt_image_model,
     evaluate_image_model,
     generate_images,
@@ -251,3 +252,18 @@ def test_sixteen_bits_are_not_cut_to_eight(tmp_path: Path) -> None:
         write(tmp_path / task / "x.png", (28, 28, 1), tf.uint16)
     with pytest.raises(ValueError, match="16 bits a channel"):
         load_images(tmp_path)
+
+
+def test_the_trained_model_takes_over_the_weight_of_a_style() -> None:
+    """`image_nano`, which every verb takes when none is named, on two families that it has never seen."""
+    learner, (images, texts) = define_meta_gpt_image_model(), load_image_data()
+    card = Preset(PRETRAINED / "image_nano").card
+    assert card["unit"] == "bits per code" and card["after"]["mean"] < card["before"]["mean"]
+    asked, ink = [f"letter {letter}" for letter in "bdehmopu"], {}
+    for style in ("Karla Light", "Cantarell Extra Bold"):
+        places = [texts["meta_test"][style].index(f"letter {letter}") for letter in "ACGRagns"]
+        state = adapt_to_images(learner, images["meta_test"][style][places], [f"letter {c}" for c in "ACGRagns"])
+        ink[style] = generate_images(learner, asked, state).sum()
+    assert ink["Cantarell Extra Bold"] > 1.3 * ink["Karla Light"]
+    with pytest.raises(ValueError, match="8 images and 7 descriptions"):
+        adapt_to_images(learner, images["meta_test"][style][places], asked[:7])
