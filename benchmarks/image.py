@@ -68,7 +68,8 @@ def main() -> None:
             drawings = draw_held_out(learner, images, texts, steps=steps, guidance=guidance, sampler=chosen)
             quality[f"{sampler}, guidance {guidance}"] = found = judge_drawings(drawings)
             print(f"{sampler}, guidance {guidance}: " + ", ".join(f"{n} {v:.3f}" for n, v in found.items()), flush=True)
-    save_json(options.json, {"machine": machine, "preset": options.preset, **figures, "quality": quality})
+    drawn = {"quality": quality} if quality else {}
+    save_json(options.json, {"machine": machine, "preset": options.preset, **figures, **drawn})
 
 
 if __name__ == "__main__":

@@ -207,8 +207,7 @@ def generate_images(
         autoencoder: whose codes the model writes; `None` for the trained `glyph_codes`.
         sampler, seed: as in `MetaGPT.generate`.
         guidance: above 1 the drawing follows its description more closely than the model by itself
-            (`generation.guided`), at twice the cost; it needs a model that was trained without descriptions too, as
-            `image_nano` was.
+            (`generation.guided`), at twice the cost; it needs a model that was trained without descriptions too.
 
     Returns:
         `(N · samples, H, W, C)` float32 in [0, 1], the drawings of a description side by side.
