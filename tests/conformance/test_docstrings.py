@@ -33,6 +33,7 @@ ROOMS = (
 )
 APPLICATIONS = (
     *("attention", "before_after", "code_metrics", "code_report", "episodes", "language", "pass_at_k", "sandbox"),
+    *("image", "image_drawings", "image_episodes", "image_kinds", "image_variants"),
     *("text_kinds", "text_metrics", "translation_metrics"),
 )
 MODULES = [
