@@ -53,6 +53,8 @@ def test_bits_per_byte_are_those_of_each_tasks_own_text() -> None:
     episodes = tasks.split("meta_test").every_task(2, 2, 2)
     found = pretraining.in_bits(learner, episodes, np.full((2, 1), np.log(2.0)))
     np.testing.assert_allclose(sorted(found[:, 0]), [5 / 9, 5 / 5])  # four tokens and an end, of nine and five bytes
+    found = pretraining.in_bits(learner, episodes, np.full((2, 1), np.log(2.0)), "code")
+    np.testing.assert_allclose(found[:, 0], 5 / 4)  # an end is no code
 
 
 def test_a_tokenizer_of_the_tasks_is_the_models(tmp_path: Path) -> None:
