@@ -211,7 +211,7 @@ def test_an_architecture_is_found_and_measured(learner, episodes, tmp_path):
     assert found.sizes == min(found.losses, key=lambda s: found.losses[s]) and "chosen" in str(found)
     assert 0 < found.cost["size_mb"] < 1 and found.cost["latency_ms"] > 0 and found.cost["memory_mb"] > 0
     assert found.learner.model.hidden_dim == found.sizes.hidden_dim
-    with pytest.raises(ValueError, match="another learner or other choices"):
+    with pytest.raises(ValueError, match="another learner, other choices or another k_shot"):
         find_architecture(learner, episodes, episodes, budget, tmp_path)
 
 
