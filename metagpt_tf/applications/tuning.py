@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from metagpt_tf.compression.copies import copy_of
 from metagpt_tf.compression.report import inner_steps
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.plotting import front_figure, pairs_figure
@@ -70,9 +71,7 @@ def tune_model(
     result = search(learner, STANDARD if space is None else space, tasks, folder, method, trials, metric, **options)
     names = Plan.__dataclass_fields__
     plan = Plan(lambda values, steps: learner, tasks, metric, **{k: v for k, v in options.items() if k in names})
-    probe = MetaLearner.from_config(learner.get_config())  # evaluate keeps the graph of its first number of steps
-    probe.set_weights(learner.get_weights())
-    probe.compile("sgd", learner._given_loss, learner._given_metrics)
+    probe = copy_of(learner)  # evaluate keeps the graph of its first number of steps
     with inner_steps(probe, plan.judged_steps):
         before = float(probe.evaluate(plan.validation(), return_dict=True, verbose=0)[metric])
     done = [trial for trial in result.trials.values() if trial.status == "completed"]
