@@ -95,7 +95,16 @@ def test_presets_of_the_package_say_what_they_are(name: str) -> None:
     found = Preset(PRETRAINED / name)
     for key in ("before", "after", "twin_after", "k", "steps", "seeds", "data", "licence", "limits", "seconds"):
         assert key in found.card
-    assert len(found.card["seeds"]) >= 3 or "of one seed" in found.card["limits"]
+
+
+ONE_SEED = pytest.mark.xfail(strict=True, reason="image_nano was trained once so far")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=ONE_SEED if name == "image_nano" else ()) for name in pretrained_names()]
+)
+def test_presets_of_the_package_are_of_three_seeds(name: str) -> None:
+    assert len(Preset(PRETRAINED / name).card["seeds"]) >= 3
 
 
 def test_a_use_has_its_own_data(monkeypatch):
