@@ -166,10 +166,12 @@ def _trained_codes() -> ImageAutoencoder:
 
 
 def codes_or_trained(autoencoder: ImageAutoencoder | None) -> ImageAutoencoder:
+    """The autoencoder, or the trained `glyph_codes`, which is read once."""
     return _trained_codes() if autoencoder is None else autoencoder
 
 
 def as_prompts(texts: Sequence[str], where: str) -> list[str]:
+    """Descriptions as a model reads them, each with a colon at its end; `where` names them in an error."""
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"Expected a list of descriptions for {where}, received {texts!r}.")
     found = []
@@ -185,6 +187,7 @@ def as_prompts(texts: Sequence[str], where: str) -> list[str]:
 
 
 def paired(task: str, prompts: Sequence[str], given: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
+    """Source and target of each example: its description with what is given, and its codes."""
     if not len(prompts) == len(given) == len(targets):
         raise ValueError(f"{task} has {len(prompts)} descriptions and {len(targets)} images. Give one for each.")
     return [(prompt + shown, target) for prompt, shown, target in zip(prompts, given, targets, strict=True)]

@@ -74,11 +74,15 @@ class Styles:
         few.described = self.described
         return few
 
+    def is_alone(self, split: str, task: str, text: str) -> bool:
+        """Whether no other task has an image of that description."""
+        return all(one == task for one, _ in self.described.get((split, text), []))
+
     def other(self, split: str, task: str, text: str) -> np.ndarray | None:
         """An image of that description of another task, drawn at random; `None` if no other has one."""
-        known = self.described.get((split, text), [])
-        if all(one == task for one, _ in known):
+        if self.is_alone(split, task, text):
             return None
+        known = self.described[split, text]
         while True:
             one, place = known[int(self.draw.integers(len(known)))]
             if one != task:
@@ -143,7 +147,7 @@ def _one_of_all(styles: Styles, split: str, task: str) -> list[str]:
     count = len(styles.images[split][task])
     drawn, shown = styles.draw.integers(len(kinds), size=count), [""] * count
     if styles.descriptions is not None:  # what no other style draws cannot be shown in one
-        alone = [styles.other(split, task, text) is None for text in styles.descriptions[split][task]]
+        alone = [styles.is_alone(split, task, text) for text in styles.descriptions[split][task]]
         drawn[alone] %= kinds.index(_in_another_style)
     for kind, show in enumerate(kinds):
         places = np.flatnonzero(drawn == kind)
