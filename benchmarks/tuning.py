@@ -1,9 +1,10 @@
 """What tuning, fusion, an elastic model and choosing for each task are worth to a trained preset, and what they cost.
 
-Every variant begins with the preset and is measured on the same held-out episodes, in bits per byte after K steps. The
-hyper-parameters of going on (`tuned`) are chosen on validation tasks; `continued` goes on with the preset's own for as
-many steps. Fused variants are made of the three seeds of `tuned`. Parts of the elastic model are compared with the same
-parts of the untrained one, each trained alone, all of them together at the cost of the one elastic training.
+Every variant begins with the preset and is measured on the same held-out episodes, in bits per byte (of images, per
+code) after K steps. The hyper-parameters of going on (`tuned`) are chosen on validation tasks; `continued` goes on with
+the preset's own for as many steps. Fused variants are made of the three seeds of `tuned`. Parts of the elastic model
+are compared with the same parts of the untrained one, each trained alone, all of them together at the cost of the one
+elastic training.
 
 `gradient_evaluations` are those that a variant cost beyond the preset, of whatever order; one is the gradient of the
 loss on K examples. An interval is over seeds where `over` says so, else over held-out episodes. Everything is kept in
@@ -25,7 +26,7 @@ from machine import describe, sentence
 
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import tasks_of
-from metagpt_tf.applications.pretraining import in_bits_per_byte
+from metagpt_tf.applications.pretraining import in_bits
 from metagpt_tf.applications.recipe import Recipe
 from metagpt_tf.compression.recovery import recover
 from metagpt_tf.files import written_aside
@@ -101,14 +102,14 @@ class Bench:
     # ---------------------------------------------------------------- measuring
 
     def bits(self, learner: MetaLearner, multiplier: float = 1.0) -> np.ndarray:
-        """Bits per byte of each held-out episode before and after K steps."""
+        """Bits per byte or code of each held-out episode before and after K steps."""
         shapes = [[tuple(w.shape) for w in one.weights] for one in (learner, self.probe)]
         if shapes[0] == shapes[1]:  # one graph for all that differ in their weights alone
             self.probe.set_weights(learner.get_weights())
             losses = self.curve(self.held_out, multiplier)
         else:
             losses = AdaptationCurve(learner, (0, self.steps))(self.held_out, multiplier)
-        return in_bits_per_byte(learner, self.held_out, losses)
+        return in_bits(learner, self.held_out, losses, self.recipe.unit)
 
     def best_multiplier(self, learner: MetaLearner) -> float:
         """The factor on the inner rates that is best on validation tasks."""
@@ -236,7 +237,7 @@ class Bench:
             tasks = self.held_out.unbatch().batch(1).take(self.options.tasks)
             gain = tuner.measure(tasks)
             losses = np.stack([gain.default, gain.chosen], axis=1)
-            default, chosen = in_bits_per_byte(self.original, tasks, losses).T
+            default, chosen = in_bits(self.original, tasks, losses, self.recipe.unit).T
             half = 1.96 * np.array([v.std(ddof=1) for v in (chosen, default - chosen)]) / np.sqrt(len(chosen))
             mean, difference = float(chosen.mean()), float((default - chosen).mean())
             return {

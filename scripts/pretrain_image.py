@@ -48,8 +48,8 @@ ABOUT = {
     "preset glyph_codes. Whole families are held out.",
     "licence": "Fonts: SIL Open Font License 1.1. The weights: the licence of this package.",
     "training": f"The training styles and {VARIANTS} variants of each: slanted, narrowed, emboldened. The "
-    "first 2,500 plain steps also with something shown (a hole, noise, coarse pixels, another "
-    "style) or without a description; the second 2,138 and the meta-training on plain glyphs.",
+    "plain steps also with something shown (a hole, noise, coarse pixels, another style) or without a description; the "
+    "meta-training on plain glyphs.",
     "limits": "Glyphs of 28 x 28 only, latin letters and digits, by their description ('letter g'). A "
     "first, short training of one seed: it takes over weight and slant of a style, loses some "
     "letters by it, draws a few as a black block, and makes little use of what is shown. In bits "
@@ -63,10 +63,12 @@ def recipe(seed: int) -> Recipe:
         seed=seed,
         unit="code",
         target_length=50,
-        warm_steps=2500,
+        warm_steps=8000,
+        warm_tasks=2,
         warm_dtype="mixed_bfloat16",
-        second_warm_steps=2138,
-        meta_steps=300,
+        meta_steps=500,
+        first_order_steps=350,
+        multi_step_loss=350,
         inner_learning_rate=0.1,
         judged_episodes=4,
     )

@@ -187,10 +187,13 @@ def as_prompts(texts: Sequence[str], where: str) -> list[str]:
 
 
 def paired(task: str, prompts: Sequence[str], given: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
-    """Source and target of each example: its description with what is given, and its codes."""
+    """Source and target of each example: what is given and its description, and its codes.
+
+    What is given comes first, so that each of its codes stands where the decoder is to write it.
+    """
     if not len(prompts) == len(given) == len(targets):
         raise ValueError(f"{task} has {len(prompts)} descriptions and {len(targets)} images. Give one for each.")
-    return [(prompt + shown, target) for prompt, shown, target in zip(prompts, given, targets, strict=True)]
+    return [(shown + prompt, target) for prompt, shown, target in zip(prompts, given, targets, strict=True)]
 
 
 def _of(task: str, split: str, descriptions: Texts, images: CodedImages) -> tuple[list[str], list[str], list[str]]:

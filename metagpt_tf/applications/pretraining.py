@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.saving import load_model
-from metagpt_tf.tasks import Episode, TextTasks, pooled_examples
+from metagpt_tf.tasks import ArrayTasks, Episode, TextTasks, pooled_examples
 from metagpt_tf.tokenizers import Tokenizer
 
 Report = Callable[[str], None]
@@ -58,7 +58,7 @@ def pretrain(
     """
     keras.utils.set_random_seed(recipe.seed)
     new_model = functools.partial(_model, recipe, tasks.tokenizer)
-    first, second, pooled = _datasets(recipe, tasks, tasks if later is None else later)
+    first, second, pooled = _streams(recipe, tasks, tasks if later is None else later)
     report(f"warm start, {recipe.warm_steps} + {recipe.second_warm_steps} plain steps")
     warm, pooled = _warm(recipe, first, pooled, folder, new_model)
     report(f"meta-training, {recipe.meta_steps} steps")
@@ -88,9 +88,26 @@ def pretrain(
     }
 
 
+class Stream(NamedTuple):
+    """Meta-batches of a distribution, from one of them on."""
+
+    tasks: ArrayTasks
+    shape: tuple[int, int, int]
+    seed: int
+    first: int
+
+    def after(self, count: int) -> "Stream":
+        """What is left after so many meta-batches; they are not drawn."""
+        return self._replace(first=self.first + count)
+
+    def take(self, count: int) -> tf.data.Dataset:
+        """So many meta-batches of episodes."""
+        return self.tasks.as_dataset(*self.shape, self.seed, count, first=self.first)
+
+
 def _warm(
-    recipe: Recipe, first: tf.data.Dataset, later: tf.data.Dataset, folder: Path, new_model: Callable[..., MetaGPT]
-) -> tuple[dict[str, "Training"], tf.data.Dataset]:
+    recipe: Recipe, first: Stream, later: Stream, folder: Path, new_model: Callable[..., MetaGPT]
+) -> tuple[dict[str, "Training"], Stream]:
     """The parts of the warm start, and what they leave of the later data."""
     fresh = functools.partial(new_model, dtype=recipe.warm_dtype)
     done = {"warm": _plain(recipe, first, folder / "warm.keras", recipe.warm_steps, recipe.plain_rate, fresh)}
@@ -98,15 +115,15 @@ def _warm(
     if more:
         fresh = functools.partial(_with_weights, new_model, done["warm"].model.get_weights())
         done["second_warm"] = _plain(recipe, later, folder / "second_warm.keras", more, recipe.twin_rate, fresh)
-    return done, later.skip(more)
+    return done, later.after(more)
 
 
-def _datasets(recipe: Recipe, tasks: TextTasks, later: TextTasks) -> list[tf.data.Dataset]:
-    """Episodes of the warm start, of the meta-training and of the twins."""
-    shape = recipe.meta_batch_size, recipe.k_shot, recipe.n_query
-    parts = recipe.halves(tasks)[0], recipe.halves(later)[1], later
-    first, second, all_later = (part.as_dataset(*shape, seed=recipe.seed) for part in parts)
-    return [first, second, all_later.skip(recipe.warm_steps)]
+def _streams(recipe: Recipe, tasks: TextTasks, later: TextTasks) -> tuple[Stream, Stream, Stream]:
+    """Episodes of the warm start, of the meta-training and of the twins, which go on where the warm start ends."""
+    warm, others = ((size or recipe.meta_batch_size, recipe.k_shot, recipe.n_query) for size in (recipe.warm_tasks, 0))
+    first = Stream(recipe.halves(tasks)[0], warm, recipe.seed, 0)
+    second, pooled = (Stream(part, others, recipe.seed, recipe.warm_steps) for part in (recipe.halves(later)[1], later))
+    return first, second.after(recipe.second_warm_steps), pooled
 
 
 @dataclasses.dataclass
@@ -145,13 +162,13 @@ def trained_in_parts(
 
 def _plain(
     recipe: Recipe,
-    episodes: tf.data.Dataset,
+    episodes: Stream,
     path: Path,
     steps: int,
     rate: float,
     new_model: Callable[[], MetaGPT],
 ) -> Training:
-    examples, each = pooled_examples(episodes), math.ceil(steps / recipe.parts)
+    each = math.ceil(steps / recipe.parts)
 
     def fresh() -> keras.Model:
         model = new_model()
@@ -159,16 +176,14 @@ def _plain(
         return model
 
     def part(model: keras.Model, index: int) -> None:
-        model.fit(examples.skip(index * each).take(min(each, steps - index * each)), verbose=0)
+        now = episodes.after(index * each).take(min(each, steps - index * each))
+        model.fit(pooled_examples(now), verbose=0)
 
     return trained_in_parts(path, fresh, part, math.ceil(steps / each))
 
 
-def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, new_model: Callable[[], MetaGPT]) -> Training:
-    later, each = (
-        episodes.skip(recipe.warm_steps + recipe.second_warm_steps),
-        math.ceil(recipe.meta_steps / recipe.parts),
-    )
+def _meta(recipe: Recipe, episodes: Stream, path: Path, new_model: Callable[[], MetaGPT]) -> Training:
+    each = math.ceil(recipe.meta_steps / recipe.parts)
 
     def fresh() -> MetaLearner:
         learner = MetaLearner(new_model(), recipe.algorithm())
@@ -176,7 +191,7 @@ def _meta(recipe: Recipe, episodes: tf.data.Dataset, path: Path, new_model: Call
         return learner
 
     def part(learner: keras.Model, index: int) -> None:
-        learner.fit(later.skip(index * each).take(min(each, recipe.meta_steps - index * each)), verbose=0)
+        learner.fit(episodes.after(index * each).take(min(each, recipe.meta_steps - index * each)), verbose=0)
 
     return trained_in_parts(path, fresh, part, math.ceil(recipe.meta_steps / each))
 

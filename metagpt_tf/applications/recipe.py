@@ -22,8 +22,11 @@ class Recipe(Plan):
         inner_steps, inner_learning_rate, rate_speed, scope: of the inner loop, which learns a rate for each tensor and
             step.
         size_exponent: of the warm start's draw of tasks, see `ArrayTasks.by_size`.
+        warm_tasks: tasks of a step of the warm start; by default as many as of a meta-batch.
         warm_dtype: policy of the warm start; `"mixed_bfloat16"` is the faster one where the processor has it.
         second_warm_steps: of the warm start, after `warm_steps`: in float32, on the tasks of the meta-training.
+        first_order_steps: of the meta-training, the first ones, which cost half as much.
+        multi_step_loss: meta-steps in which the loss of the steps between fades; the start's keeps its share.
         new_tasks: whether the meta-training has tasks that the warm start has not seen, every second one of all: a task
             that is known already has little to teach about adapting. The twins go on with all tasks.
         judged_steps: most steps a held-out task may take.
@@ -45,8 +48,11 @@ class Recipe(Plan):
     rate_speed: float = 20.0
     scope: str = "all"
     size_exponent: float = 0.0
+    warm_tasks: int = 0
     warm_dtype: str = "float32"
     second_warm_steps: int = 0
+    first_order_steps: int = 0
+    multi_step_loss: int = 10**9
     new_tasks: bool = False
     judged_steps: int = 5
     judged_episodes: int = 1
@@ -67,13 +73,14 @@ class Recipe(Plan):
         return tasks.only(first).by_size(self.size_exponent), tasks.only(second)
 
     def algorithm(self) -> MAML:
-        """Second-order MAML with learned rates; the loss of every step and of the start counts: it stays good."""
+        """MAML with learned rates; the loss of every step and of the start counts: it stays good."""
         return MAML(
             self.inner_steps,
             self.inner_learning_rate,
             scope=self.scope,
             learn_rate="per_tensor_per_step",
-            multi_step_loss=10**9,
+            multi_step_loss=self.multi_step_loss,
             include_start=True,
+            first_order_steps=self.first_order_steps,
             rate_speed=self.rate_speed,
         )

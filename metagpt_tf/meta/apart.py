@@ -30,6 +30,10 @@ class Apart(Algorithm):
     Raises:
         ValueError: a number of steps that is negative or not whole, or an unknown algorithm.
 
+    Reference:
+        Lakshminarayanan et al. (2017), Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles,
+        arXiv:1612.01474: members learn each by its own loss, and only their answers are joined.
+
     Example:
 
     >>> Apart("maml", inner_steps=3).inner_steps

@@ -84,6 +84,7 @@ class TaskDistribution(abc.ABC):
         seed: int = 0,
         num_batches: int | None = None,
         prefetch: int = tf.data.AUTOTUNE,
+        first: int = 0,
     ) -> tf.data.Dataset:
         """Batches of episodes for `MetaLearner.fit` and `evaluate`.
 
@@ -97,12 +98,13 @@ class TaskDistribution(abc.ABC):
             seed: any 32-bit integer.
             num_batches: batches in one iteration; None for an endless dataset (give `fit` its `steps_per_epoch`).
             prefetch: batches prepared ahead.
+            first: the batch to begin with: `skip(first)` without drawing what is skipped.
 
         Returns:
             A dataset of `Episode` with leading axes `(M, K, …)` and `(M, Q, …)`, all shapes static.
 
         Raises:
-            ValueError: a size below 1, or episodes of this size cannot be drawn.
+            ValueError: a size below 1, `first` below 0, or episodes of this size cannot be drawn.
 
         Example:
 
@@ -114,13 +116,15 @@ class TaskDistribution(abc.ABC):
         _check_positive("meta_batch_size", meta_batch_size)
         if num_batches is not None:
             _check_positive("num_batches", num_batches)
+        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+            raise ValueError(f"first must be a whole number of batches, at least 0; received {first!r}.")
         self.check(k_shot, n_query)
         stream = stateless_seed(seed)
 
         def draw(index: tf.Tensor) -> Episode:
             return self.sample(tf.random.fold_in(stream, index), k_shot, n_query)
 
-        indices = tf.data.Dataset.counter()
+        indices = tf.data.Dataset.counter(first * meta_batch_size)
         if num_batches is not None:
             indices = indices.take(num_batches * meta_batch_size)
         episodes = indices.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -47,7 +47,7 @@ def test_constructor(arguments: dict, message: str):
 
 @pytest.mark.parametrize(("name", "near"), [("tinny", "tiny"), ("Nano", "nano"), ("smal", "small")])
 def test_unknown_preset_suggests_a_known_one(name: str, near: str):
-    known = "base, code_nano, nano, small, text_nano, tiny"
+    known = "base, code_nano, image_nano, nano, small, text_nano, tiny"
     with pytest.raises(ValueError, match=f"Unknown preset '{name}'. Did you mean '{near}'.*{known}"):
         MetaGPT.from_preset(name)
 
