@@ -1,6 +1,9 @@
 """Loading a `.keras` file or a preset whole or not at all."""
 
+import contextlib
+import importlib
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +20,8 @@ from metagpt_tf.meta import MetaLearner
 from metagpt_tf.presets import Preset, find_preset, save_preset
 
 __all__ = ["check_file", "load_learner", "load_model", "save_learner"]
+
+OWN_MODULE = re.compile(r'"module":\s*"(metagpt_tf(?:\.\w+)+)"')
 
 
 def check_file(path: str | os.PathLike) -> Path:
@@ -78,7 +83,7 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
     >>> load_model(path).dim
     8
     """
-    check_file(path)
+    _import_classes_of(check_file(path))
     try:
         return keras.models.load_model(path, compile=compile)
     except (TypeError, ValueError, KeyError, OSError) as error:
@@ -86,6 +91,15 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
             f"{path} is whole, and Keras cannot build its model: {type(error).__name__}: {error}. A class of your own "
             "must be registered (keras.saving.register_keras_serializable) and imported before loading."
         ) from error
+
+
+def _import_classes_of(path: Path) -> None:
+    """Import those modules of this package that a file names; rooms above this one have classes too."""
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode("utf-8", "replace")
+    for module in sorted(set(OWN_MODULE.findall(config))):
+        with contextlib.suppress(ModuleNotFoundError):  # Keras names the class that is missing
+            importlib.import_module(module)
 
 
 def save_learner(

@@ -36,8 +36,10 @@ def draw_sheet(arguments: Namespace, model: Any, state: Any, sampler: Any) -> di
     """Draw what the prompts say, or all letters and digits, and write them to `--out` as one PNG.
 
     Raises:
-        ValueError: no `--out`, or one that is no PNG.
+        ValueError: no `--out`, or one that is no PNG, or an option of texts.
     """
+    if arguments.max_length is not None or arguments.stop:
+        raise ValueError("--max-length and --stop are of texts: a drawing always has all its codes. Leave them out.")
     if not arguments.out or Path(arguments.out).suffix.lower() != ".png":
         raise ValueError(f"--app image writes a picture: give --out sheet.png, received {arguments.out!r}.")
     prompts = arguments.prompt or glyph_names()

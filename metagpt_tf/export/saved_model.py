@@ -32,8 +32,8 @@ def export_saved_model(
     `generate_adapted_ids(source, state) -> output`, `sample_adapted`, `score_adapted`.
 
     Of any other model: `serving_default(x) -> output`, `adapt`, `score(x, y)` (of a bare model if it has a loss and
-    `target` is given), `predict_adapted(x, state)`, `score_adapted(x, y, state)`; of a `MetaClassifier` also
-    `classify(x) -> label, probabilities` and `classify_adapted(x, state)`.
+    `target` is given), `predict_adapted(x, state)`, `score_adapted(x, y, state)`; of a `MetaClassifier`, or several as
+    one, also `classify(x) -> label, probabilities` and `classify_adapted(x, state)`.
 
     With an `autoencoder` also `draw(text, temperature, top_k, top_p, seed, max_length) -> png_bytes, whole`, PNG files
     of what was written and whether each has all its codes; of a learner `draw_adapted(prompt, …, state)`.

@@ -20,7 +20,6 @@ from metagpt_tf.generation.per_request import PerRequest, Settings, ending
 from metagpt_tf.kept_zeros import is_prunable, places_found_by_graph
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.task import scalar_loss, task_mean
-from metagpt_tf.models import MetaClassifier
 
 
 class Exported:
@@ -51,7 +50,7 @@ class Exported:
         if self.learner is not None and not hasattr(self.learner, "task_loss"):
             raise ValueError("The learner is not compiled: adapt needs its loss. Call learner.compile(...) first.")
         self.is_generator = hasattr(self.model, "generate_ids")
-        self.is_classifier = isinstance(self.model, MetaClassifier)
+        self.is_classifier: bool = getattr(self.model, "is_classifier", False)
         self.source_length = self._length("source_length", source_length)
         self.target_length = self._length("target_length", target_length)
         self.stored = StoredWeights(self.model.variables, storage)

@@ -92,6 +92,16 @@ class FusedModel(Fusing):
         """What it answers."""
         return self.members[0].outputs
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the members choose among classes."""
+        return getattr(self.members[0], "is_classifier", False)
+
+    def input_example_spec(self) -> Any:
+        """What one example of a classifier is, as the members say it."""
+        first: Any = self.members[0]
+        return first.input_example_spec()
+
     def build(self, input_shape: Any = None) -> None:
         """Nothing: members and mixing are built."""
 

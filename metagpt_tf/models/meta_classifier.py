@@ -72,6 +72,8 @@ class MetaClassifier(keras.Model):
     Meta-Learning for Fast Adaptation of Deep Networks".
     """
 
+    is_classifier = True  # what an exporter asks: there are labels and probabilities
+
     def __init__(
         self,
         n_way: int = 5,

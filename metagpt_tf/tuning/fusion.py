@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.meta.episodes import as_episode
-from metagpt_tf.models import FusedGPT, FusedModel, MetaClassifier, Mixing
+from metagpt_tf.models import FusedGPT, FusedModel, Mixing
 from metagpt_tf.registry import closest
 from metagpt_tf.tuning.members import check_members, copy_of_model, joined_algorithm
 from metagpt_tf.tuning.soups import check_soup, compiled_round, greedy_soup, member_losses, uniform_soup
@@ -83,7 +83,7 @@ def fuse(
 
 
 def _kind(model: Any) -> str:
-    return "logits" if hasattr(model, "generate_ids") or isinstance(model, MetaClassifier) else "values"
+    return "logits" if hasattr(model, "generate_ids") or getattr(model, "is_classifier", False) else "values"
 
 
 def _learner(fused: Any, members: Sequence[Any], algorithm: Any) -> MetaLearner | None:

@@ -236,9 +236,10 @@ def _name_of(base: Any) -> Any:
 
 
 def _check_folder(folder: Path, space: Space, plan: Plan, method: str, begun: dict[str, Any]) -> None:
-    """One search a folder: another learner, space or plan there would mix what cannot be compared."""
+    """One search a folder: another learner, space, plan or other tasks there would mix what cannot be compared."""
     names = [name for name in Plan.__dataclass_fields__ if name not in ("build", "tasks")]
     about = {**begun, "method": method, "space": space.axes, **{name: getattr(plan, name) for name in names}}
+    about["tasks"] = plan.data_checksum()
     note, text = folder / "search.json", json.dumps(about)
     if note.exists() and json.loads(note.read_text()) != json.loads(text):
         raise ValueError(

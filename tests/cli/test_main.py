@@ -244,6 +244,7 @@ def test_images_from_training_to_a_sheet(font, tmp_path, capsys):
     for wrong, words in (
         (["letter a"], "give --out sheet.png"),
         (["--out", str(tmp_path / "a.gif"), "letter a"], "a.gif"),
+        (["--out", str(sheet), "--stop", "x", "letter a"], "are of texts"),
     ):
         assert main([*draw, *wrong]) == EXIT_FAILED
         assert words in capsys.readouterr().err

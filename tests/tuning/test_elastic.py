@@ -1,5 +1,8 @@
 """One elastic training serves many sizes; the best that keeps a measured budget comes out as an ordinary model."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -131,6 +134,15 @@ def test_a_step_of_either_kind_moves_the_whole_and_its_parts(episodes):
     learner.compile(keras.optimizers.SGD(0.1), metrics=[])
     learner.fit(episodes.take(1), verbose=0)
     assert all(b < a for a, b in zip(after, losses(), strict=True))
+
+
+def test_a_file_opens_where_nobody_has_imported_its_room(made, tmp_path):
+    made.save(tmp_path / "elastic.keras")
+    code = "import sys; from metagpt_tf.saving import load_model; print(type(load_model(sys.argv[1])).__name__)"
+    asked = [sys.executable, "-c", code, str(tmp_path / "elastic.keras")]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["ElasticLearner"]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.models import MetaGPT
-from metagpt_tf.tasks import TextTasks
+from metagpt_tf.tasks import Sinusoid, TextTasks
 from metagpt_tf.tuning import search
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,5 +244,6 @@ def test_sizes_of_another_model_are_refused(regression, waves, tmp_path):
 
 def test_another_search_in_the_same_folder_is_refused(regression, waves, tmp_path):
     search(regression, {"scope": ["all"]}, waves, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
-    with pytest.raises(ValueError, match="holds another search"):
-        search(regression, {"scope": ["head"]}, waves, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
+    for space, tasks in (({"scope": ["head"]}, waves), ({"scope": ["all"]}, Sinusoid(phase=(0.0, 1.0)))):
+        with pytest.raises(ValueError, match="holds another search"):
+            search(regression, space, tasks, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
