@@ -63,6 +63,7 @@ class BPETokenizer(Tokenizer):
         self._order = np.argsort(keys).astype(np.int32)
         self._keys = keys[self._order]
         self._longest_piece = max(map(len, self._pieces))
+        self._meeting = {self._pieces[left][-1] << 8 | self._pieces[right][0] for left, right in self.merges}
 
     @classmethod
     def train(cls, texts: Iterable[str | bytes], vocabulary_size: int = 2048, min_frequency: int = 2) -> Self:
@@ -113,14 +114,25 @@ class BPETokenizer(Tokenizer):
         """The ids of a text, without specials."""
         ids: list[int] = []
         for word in split_words(as_bytes(text)):
-            known = self._words.get(word)
-            if known is None:
-                known = self._encode_word(word)
-                if len(self._words) >= CACHED_WORDS:
-                    self._words.clear()
-                self._words[word] = known
-            ids += known
+            ids += self._ids_of(word)
         return ids
+
+    def _ids_of(self, word: bytes) -> list[int]:
+        known = self._words.get(word)
+        if known is None:
+            parts = self._parts(word)
+            if len(parts) > 1:
+                return [token for part in parts for token in self._ids_of(part)]
+            known = self._encode_word(word)
+            if len(self._words) >= CACHED_WORDS:
+                self._words.clear()
+            self._words[word] = known
+        return known
+
+    def _parts(self, word: bytes) -> list[bytes]:
+        """A word cut where no merge can join: none has these two bytes at its seam. Codes of images part so."""
+        cuts = [i for i in range(1, len(word)) if word[i - 1] << 8 | word[i] not in self._meeting]
+        return [word[start:end] for start, end in itertools.pairwise([0, *cuts, len(word)])]
 
     def _encode_word(self, word: bytes) -> list[int]:
         ids = [value + SPECIALS for value in word]
