@@ -25,7 +25,7 @@ from rounds import require_product, table, write_json
 
 QUANTIZATIONS = ("float32", "dynamic_int8", "weight_int8")
 K = 8
-UNTRAINED = "untrained"  # in place of image_nano where it does not come with the package: the same shapes
+UNTRAINED = "untrained_low_rank"  # of image_nano's shapes; only its adapters are a state, the rest stays constant
 
 
 def parse() -> argparse.Namespace:
@@ -43,12 +43,15 @@ def main() -> None:
     options = parse()
     require_product()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from metagpt_tf.export.browser import chromium
     from metagpt_tf.presets import pretrained_names
 
     machine = describe()
     print(sentence(machine))
     trained = [name for name in pretrained_names() if name.endswith("_nano")]
-    presets = options.presets or ([] if "image_nano" in trained else [UNTRAINED]) + trained
+    presets = options.presets or [*trained, UNTRAINED]
+    if not options.no_web:
+        chromium()  # before an hour of measuring, and not after
     with tempfile.TemporaryDirectory() as folder:
         measured = {name: measure(name, Path(folder), options.rounds) for name in presets}
         web = None if options.no_web else measure_page(Path(folder) / "page", options.tabs)
@@ -88,7 +91,7 @@ def learner_of(name: str) -> Any:
     from metagpt_tf.applications.image import define_meta_gpt_image_model
     from metagpt_tf.saving import load_learner
 
-    return define_meta_gpt_image_model() if name == UNTRAINED else load_learner(name)
+    return define_meta_gpt_image_model("nano") if name == UNTRAINED else load_learner(name)
 
 
 def measure(name: str, folder: Path, rounds: int) -> dict[str, Any]:

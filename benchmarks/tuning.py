@@ -6,15 +6,17 @@ the preset's own for as many steps. Fused variants are made of the three seeds o
 are compared with the same parts of the untrained one, each trained alone, all of them together at the cost of the one
 elastic training.
 
-`gradient_evaluations` are those that a variant cost beyond the preset, of whatever order; one is the gradient of the
-loss on K examples. An interval is over seeds where `over` says so, else over held-out episodes. Everything is kept in
-`--folder`: what is there is not done again.
+`gradient_evaluations` are those that training a variant cost beyond the preset, of whatever order; one is the gradient
+of the loss on K examples. The losses between inner steps, and validation, are not counted. An interval is over seeds
+where `over` says so, else over held-out episodes; `minus_default` is of the differences, episode by episode. Everything
+is kept in `--folder`: what is there is not done again.
 """
 
 import argparse
 import functools
 import json
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from metagpt_tf.tuning import fuse, search
 from metagpt_tf.tuning.building import Base
 from metagpt_tf.tuning.elastic import elastic, part_of
 from metagpt_tf.tuning.for_task import TaskTuner
+from metagpt_tf.tuning.soups import copy_of
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
@@ -56,13 +59,14 @@ FUSIONS: dict[str, dict[str, Any]] = {
     "weighted": {"weights": "validation"},
     "stacking": {"how": "stacking"},
 }
+SETTINGS = ("trials", "steps", "plain_steps", "elastic_steps", "batches", "validation", "tasks")
 GROUPS = ("default", "tuned", "fused", "task_specific", "elastic")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("--presets", nargs="+", default=["code_nano", "text_nano"], help="any with a card")
+    add("--presets", nargs="+", default=["code_nano", "text_nano", "image_nano"], help="any with a card")
     add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     add("--trials", type=int, default=2, help="of the search")
     add("--steps", type=int, default=6, help="meta-training steps of a trial, and of each seed")
@@ -82,18 +86,22 @@ class Bench:
 
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         self.name, self.options = name, options
-        sizes = f"{options.trials}_{options.steps}_{options.plain_steps}_{options.elastic_steps}_{options.validation}"
-        self.folder = options.folder / f"{name}_{sizes}"
         self.preset = Preset(find_preset(name))
+        self.settings = {key: getattr(options, key) for key in SETTINGS}
+        whose = json.dumps([self.settings, dict(self.preset.hashes)], sort_keys=True)  # a new preset begins anew
+        self.folder = options.folder / f"{name}_{zlib.crc32(whose.encode()):08x}"
         card = self.preset.card
         self.recipe, self.steps = Recipe(**card["recipe"]), card["steps"]
-        self.original, self.probe = load_learner(name), load_learner(name)
-        self.curve = AdaptationCurve(self.probe, (0, self.steps))
+        self.original = load_learner(name)
+        self.original.algorithm.first_order_steps = 0  # they are over, and would be a second graph in each training
+        self.original.compile(metrics=[])
+        self.curves: dict[Any, tuple[MetaLearner, AdaptationCurve]] = {}
         self.shape = (self.recipe.meta_batch_size, self.recipe.k_shot, self.recipe.n_query)
         tokenizer = self.original.model.tokenizer
-        self.training = tasks_of(card["origin"], self.recipe, "training", tokenizer)
+        self.training = tasks_of(card["origin"], self.recipe, "meta_training", tokenizer)
         self.judged = tasks_of(card["origin"], self.recipe, tokenizer=tokenizer)
-        every = self.recipe.judged(self.judged.split("meta_test")).shuffle(1000, seed=0, reshuffle_each_iteration=False)
+        every = self.recipe.judged(self.judged.split("meta_test")).unbatch()
+        every = every.shuffle(1000, seed=0, reshuffle_each_iteration=False).batch(self.shape[0], drop_remainder=True)
         self.held_out = every.take(options.batches).cache()
         self.validation = self.judged.split("meta_validation").as_dataset(
             *self.shape, seed=7, num_batches=options.validation
@@ -103,18 +111,23 @@ class Bench:
 
     def bits(self, learner: MetaLearner, multiplier: float = 1.0) -> np.ndarray:
         """Bits per byte or code of each held-out episode before and after K steps."""
-        shapes = [[tuple(w.shape) for w in one.weights] for one in (learner, self.probe)]
-        if shapes[0] == shapes[1]:  # one graph for all that differ in their weights alone
-            self.probe.set_weights(learner.get_weights())
-            losses = self.curve(self.held_out, multiplier)
-        else:
-            losses = AdaptationCurve(learner, (0, self.steps))(self.held_out, multiplier)
+        losses = self.curve_of(learner)(self.held_out, multiplier)
         return in_bits(learner, self.held_out, losses, self.recipe.unit)
+
+    def curve_of(self, learner: MetaLearner) -> AdaptationCurve:
+        """One graph for all learners that differ in their weights alone."""
+        key = type(learner.model), *(tuple(w.shape) for w in learner.weights)
+        if key not in self.curves:
+            probe = copy_of(learner)
+            self.curves[key] = probe, AdaptationCurve(probe, (0, self.steps))
+        probe, curve = self.curves[key]
+        probe.set_weights(learner.get_weights())
+        return curve
 
     def best_multiplier(self, learner: MetaLearner) -> float:
         """The factor on the inner rates that is best on validation tasks."""
-        curve = AdaptationCurve(learner, (self.steps,))
-        found = {m: float(curve(self.validation.take(2), m).mean()) for m in (0.3, 1.0)}
+        curve = self.curve_of(learner)
+        found = {m: float(curve(self.validation.take(2), m)[:, 1].mean()) for m in (0.3, 1.0)}
         return min(found, key=lambda m: found[m] if np.isfinite(found[m]) else np.inf)
 
     def row(self, variant: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -125,7 +138,7 @@ class Bench:
             return
         began = time.perf_counter()
         row = {"preset": self.name, "variant": variant, **measure(), "k": self.recipe.k_shot, "steps": self.steps}
-        row["seconds"] = round(time.perf_counter() - began, 1)
+        row |= {"seconds": round(time.perf_counter() - began, 1), "settings": self.settings}
         print(json.dumps(row), flush=True)
         with written_aside(place) as aside:
             aside.write_text(json.dumps([*rows, row]))
@@ -134,10 +147,10 @@ class Bench:
     def over_tasks(self, learner: MetaLearner, cost: float, multiplier: float = 1.0, **more: Any) -> dict[str, Any]:
         """A row whose interval is over held-out episodes."""
         before, after = self.bits(learner, multiplier).T
-        half = 1.96 * after.std(ddof=1) / np.sqrt(len(after))
-        interval = {"mean": float(after.mean()), "low": float(after.mean() - half), "high": float(after.mean() + half)}
         over = {"over": "episodes", "n": len(after), "before": float(before.mean())}
-        return {"after": interval, "gradient_evaluations": cost, **over, **more}
+        if learner is not self.original:
+            over["minus_default"] = over_episodes(after - self.bits(self.original)[:, 1])
+        return {"after": over_episodes(after), "gradient_evaluations": cost, **over, **more}
 
     def over_seeds(self, learners: Sequence[MetaLearner], cost: float, **more: Any) -> dict[str, Any]:
         """A row whose interval is over seeds of the training."""
@@ -238,15 +251,13 @@ class Bench:
             gain = tuner.measure(tasks)
             losses = np.stack([gain.default, gain.chosen], axis=1)
             default, chosen = in_bits(self.original, tasks, losses, self.recipe.unit).T
-            half = 1.96 * np.array([v.std(ddof=1) for v in (chosen, default - chosen)]) / np.sqrt(len(chosen))
-            mean, difference = float(chosen.mean()), float((default - chosen).mean())
             return {
-                "after": {"mean": mean, "low": mean - float(half[0]), "high": mean + float(half[0])},
+                "after": over_episodes(chosen),
                 "gradient_evaluations": tuner.evaluations(self.recipe.k_shot),
                 "over": "episodes",
                 "n": len(chosen),
                 "same_tasks_by_default": float(default.mean()),
-                "gain": {"mean": difference, "low": difference - float(half[1]), "high": difference + float(half[1])},
+                "minus_default": over_episodes(chosen - default),
                 "choices": [[c.option, c.rate_multiplier, c.steps] for c in gain.choices],
                 "note": "gradient evaluations of each task",
             }
@@ -310,6 +321,12 @@ class Bench:
         rate = self.best_multiplier(learner)
         more |= {"rate_multiplier": rate, "parameters": learner.model.count_params()}
         return self.over_tasks(learner, cost, rate, **more)
+
+
+def over_episodes(values: np.ndarray) -> dict[str, float]:
+    """Mean and 95 % interval."""
+    mean, half = float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+    return {"mean": mean, "low": mean - half, "high": mean + half}
 
 
 class Splits(TaskDistribution):

@@ -91,21 +91,25 @@ def finish(folders: list[Path]) -> None:
         found.append(one)
     card = json.loads((PRETRAINED / NAME / "card.json").read_text())
     drawn = {name: interval_95([one[name] for one in found])._asdict() for name in found[0]}
-    aliases = {f"bits_per_code_{name}": card[name] for name in ("before", "after", "twin_after")}
+    aliases = {f"bits_per_code_{name}": card[name] for name in ("before", "after", "twin_after", "twin_time_after")}
+    aliases["letter_accuracy"] = drawn["letter_accuracy_after"]
     per_seed = {name: [round(one[name], 5) for one in found] for name in found[0]}
     write_card(PRETRAINED / NAME, {**card, **aliases, **drawn, "drawings_per_seed": per_seed})
     print(json.dumps(drawn, indent=1))
 
 
 def _learners(folder: Path, figures: Mapping[str, Any]) -> list[tuple[str, MetaLearner, dict[str, Any]]]:
-    """The meta-trained learner and its plain twin, each with the rate and the steps that were best in validation."""
+    """The meta-trained learner and its plain twins, each with the rate and the steps that were best in validation."""
     chosen, recipe = figures["chosen"], Recipe(**figures["recipe"])
     learner: Any = load_model(folder / "learner.keras")
     learner.algorithm.scale_rates(chosen["meta"]["rate_multiplier"])
-    rate = recipe.inner_learning_rate * chosen["twin"]["rate_multiplier"]
-    twin = MetaLearner(load_model(folder / "twin.keras"), MAML(recipe.inner_steps, rate, scope=recipe.scope))
-    twin.compile(metrics=[])
-    return [("", learner, chosen["meta"]), ("twin_", twin, chosen["twin"])]
+    found = [("", learner, chosen["meta"])]
+    for name in ("twin", "twin_time"):
+        rate = recipe.inner_learning_rate * chosen[name]["rate_multiplier"]
+        twin = MetaLearner(load_model(folder / f"{name}.keras"), MAML(recipe.inner_steps, rate, scope=recipe.scope))
+        twin.compile(metrics=[])
+        found.append((f"{name}_", twin, chosen[name]))
+    return found
 
 
 def kinds_of(learner: MetaLearner, figures: Mapping[str, Any], steps: int) -> dict[str, float]:

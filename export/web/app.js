@@ -65,13 +65,25 @@ function wireTabs() {
   return names;
 }
 
+// From now on the page opens without a network; a browser that keeps nothing shows it all the same.
+async function keptOffline() {
+  try {
+    await navigator.serviceWorker?.register("sw.js");
+  } catch (error) {
+    console.warn(`The page will need a network the next time: ${error.message}`);
+  }
+}
+
 async function main() {
   const { models } = await (await fetched("models.json")).json();
   for (const entry of models) {
     const [prefix, Tab] = TABS[entry.kind];
     let opened = null;
     loaders.set(prefix, () => {
-      opened ??= open(entry, byId(`panel-${prefix}`), Tab, prefix).catch((error) => say(prefix, error.message, true));
+      opened ??= open(entry, byId(`panel-${prefix}`), Tab, prefix).catch((error) => {
+        opened = null; // the tab may be chosen again
+        say(prefix, error.message, true);
+      });
       return opened;
     });
   }
@@ -79,7 +91,7 @@ async function main() {
   const names = wireTabs();
   if (!names.length) throw new Error("models.json names no model.");
   show(names.includes(location.hash.slice(1)) ? location.hash.slice(1) : names[0]);
-  await navigator.serviceWorker?.register("sw.js"); // from now on the page opens without a network
+  await keptOffline();
 }
 
 main().catch((error) => say("glyphs", error.message, true));

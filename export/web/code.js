@@ -2,14 +2,14 @@
 
 import { chosen, functionsOf, piecesOf } from "./functions.js";
 import { byId, download, onFile, onPress, progress, say, seconds, slider } from "./page.js";
-import { readState, writeState } from "./state.js";
+import { readStateFile, writeState } from "./state.js";
 
 const NAME = "code";
 const LARGEST = 2 ** 21; // bytes of a file that is read
 
 export class CodeTab {
   constructor(learner, initial, { example = "", prompt = "", kind }) {
-    Object.assign(this, { learner, initial, kind, state: null });
+    Object.assign(this, { learner, initial, kind, state: null, variant: 0 });
     const text = byId("code-text");
     text.value = example;
     byId("code-prompt").value = prompt;
@@ -54,7 +54,7 @@ export class CodeTab {
 
   async learn() {
     const pairs = this.pairs();
-    if (!pairs.length) throw new Error("There is nothing to learn from: give it a file with functions, or write some.");
+    if (!pairs.length) throw new Error(`There is nothing to learn from: give it a file with ${this.kind === "code" ? "functions" : "more text"}, or write some.`);
     progress(NAME, null);
     say(NAME, "Learning …");
     const began = performance.now();
@@ -68,20 +68,21 @@ export class CodeTab {
   }
 
   async load(file) {
-    this.state = readState(new Uint8Array(await file.arrayBuffer()), this.learner.about);
+    this.state = await readStateFile(file, this.learner.about);
     byId("code-save").disabled = false;
     say(NAME, `Loaded ${file.name}.`);
   }
 
   async write() {
     const prompt = byId("code-prompt").value;
+    this.variant += this.learner.targetLength; // other noise each time, where there is a variety
     const states = { after: this.state, before: this.initial };
     byId("code-after").textContent = this.state ? "" : "It has not learned yet.";
     for (const [kind, state] of Object.entries(states)) {
       if (!state) continue;
       const place = byId(`code-${kind}`);
       say(NAME, `Writing, as ${kind} learning …`);
-      place.textContent = await this.learner.stream(prompt, state, (text) => (place.textContent = text), this.heat(), 1);
+      place.textContent = await this.learner.stream(prompt, state, (text) => (place.textContent = text), this.heat(), this.variant);
     }
     say(NAME, "Written.");
     document.body.dataset.written = "yes";

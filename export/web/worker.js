@@ -30,6 +30,15 @@ async function readAbout(content, path) {
   return JSON.parse(text.slice(start, start + length));
 }
 
+function tensorOf(signature, name, value, type, shape) {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const kind = type === "float32" ? Float32Array : Int32Array;
+  if (!(value instanceof kind) || value.length !== size) {
+    throw new Error(`${signature}: ${name} must be ${size} numbers of ${type}, received ${value?.length}.`);
+  }
+  return new runtime.Tensor(value, shape);
+}
+
 const verbs = {
   async load({ path }) {
     const content = await fetched(path);
@@ -57,25 +66,21 @@ const verbs = {
     const specs = about.signatures[signature];
     if (!specs) throw new Error(`The file has no signature ${signature}.`);
     const tensors = {};
-    for (const [name, [type, shape]] of Object.entries(specs)) {
-      if (name === "state") continue;
-      const size = shape.reduce((a, b) => a * b, 1);
-      const kind = type === "float32" ? Float32Array : Int32Array;
-      const value = inputs[name];
-      if (!(value instanceof kind) || value.length !== size) {
-        throw new Error(`${signature}: ${name} must be ${size} numbers of ${type}, received ${value?.length}.`);
+    try {
+      for (const [name, spec] of Object.entries(specs)) {
+        if (name !== "state") tensors[name] = tensorOf(signature, name, inputs[name], ...spec);
       }
-      tensors[name] = new runtime.Tensor(value, shape);
+      const given = specs.state ? { ...tensors, state: states.get(number) } : tensors;
+      const outputs = await model.run(signature, given);
+      const found = {};
+      for (const [name, tensor] of Object.entries(outputs)) {
+        found[name] = tensor.toTypedArray().slice();
+        tensor.delete();
+      }
+      return found;
+    } finally {
+      for (const tensor of Object.values(tensors)) tensor.delete();
     }
-    const given = specs.state ? { ...tensors, state: states.get(number) } : tensors;
-    const outputs = await model.run(signature, given);
-    const found = {};
-    for (const [name, tensor] of Object.entries(outputs)) {
-      found[name] = tensor.toTypedArray().slice();
-      tensor.delete();
-    }
-    for (const tensor of Object.values(tensors)) tensor.delete();
-    return found;
   },
 };
 

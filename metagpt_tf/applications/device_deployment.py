@@ -109,7 +109,7 @@ def deploy_web(file: DeviceFile, root: Path, name: str, runtime: Any = None) -> 
     path, report = file.write(directory)
     data, parts = _data_of(file, f"models/{name}")
     write_files(directory, parts)
-    write_files(root, kit_files("web"), keep=True)
+    write_files(root, kit_files("web"))  # an old page beside a new runtime would not run
     write_files(root / "runtime", runtime_parts)
     place = f"models/{name}"
     entry = {"name": name, "kind": file.kind, "file": f"{place}/model.tflite", "initial": f"{place}/initial.npz"}

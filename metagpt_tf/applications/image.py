@@ -50,7 +50,7 @@ DEFAULT = "image_nano"  # of glyphs, by the codes of glyph_codes
 
 
 def load_image_data(
-    path: str | os.PathLike | None = None, image_shape: tuple[int, int, int] = (28, 28, 1)
+    path: str | os.PathLike | None = None, image_shape: tuple[int, int, int] = (28, 28, 1), **options: Any
 ) -> tuple[ImageData, Mapping[str, Mapping[str, Sequence[str]]]]:
     """Images and their descriptions by split and task, whole tasks held out.
 
@@ -59,6 +59,9 @@ def load_image_data(
             by `datasets.load_image_sets`); `None` for the bundled glyphs, where a style is a task and "letter g" a
             description.
         image_shape: of your own images.
+        **options: `label_names` and `examples_per_class` (200 unless given) of `datasets.load_image_sets`.
+
+    The bundled glyphs are light on dark, 0 the ground and 1 the ink, and what is trained on them expects that.
 
     Returns:
         `image_data`: split -> task -> `(n, H, W, C)` float32 in [0, 1]; `text_descriptions`: split -> task -> n texts.
@@ -73,7 +76,9 @@ def load_image_data(
     ((62, 28, 28, 1), 'letter G')
     """
     if path is not None:
-        return load_image_sets(path, image_shape)
+        return load_image_sets(path, image_shape, **options)
+    if options:
+        raise ValueError(f"The bundled glyphs have no {', '.join(options)}. Give a path, or leave it out.")
     glyphs = load_glyphs()
     place = {style: index for index, style in enumerate(glyphs.styles)}
     names = glyph_names()
@@ -202,12 +207,13 @@ def generate_images(
         text_prompt: a description, or N of them.
         state: what a task taught (`adapt_to_images`, `learner.adapt`); `None` for the model before adaptation.
         samples: drawings of each description; more than one needs a `sampler` that draws.
-        given: `(N, H, W, C)` in [0, 1], what is shown of each, for a model that was trained to read it.
+        given: `(N, H, W, C)` in [0, 1], what is shown of each, for a model that was trained to read it; a coarser
+            image is enlarged to that size first.
         hidden: `(N, H/4, W/4)` bool, which codes of `given` are hidden: the hole of an inpainting.
         autoencoder: whose codes the model writes; `None` for the trained `glyph_codes`.
         sampler, seed: as in `MetaGPT.generate`.
-        guidance: above 1 the drawing follows its description more closely than the model by itself
-            (`generation.guided`), at twice the cost; it needs a model that was trained without descriptions too.
+        guidance: above 1 the drawing follows its description and what is given more closely than the model by itself
+            (`generation.guided`), at twice the cost; it needs a model that was trained without either too.
 
     Returns:
         `(N · samples, H, W, C)` float32 in [0, 1], the drawings of a description side by side.

@@ -4,6 +4,7 @@ Axes: N drawings, T styles, P descriptions of a style, K support examples, H hei
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -122,13 +123,33 @@ def adapt_to_images(
 
     Raises:
         ValueError: not one description for each image, or images or descriptions that are not as they should be.
+
+    Warns:
+        UserWarning: images for `glyph_codes` that are bright at their borders.
     """
+    if autoencoder is None:
+        warn_of_paper(images)
     drawing, model = Drawing(codes_or_trained(autoencoder), learner.model), learner.model
     prompts, codes = as_prompts(descriptions, "the examples"), codes_to_text(drawing.autoencoder.encode(images))
     if len(prompts) != len(codes):
         raise ValueError(f"Received {len(codes)} images and {len(prompts)} descriptions. Give one for each.")
     tokenizer, lengths = drawing.tokenizer, (cast(Any, model).source_length, cast(Any, model).target_length)
     return learner.adapt((tokenizer.pack(prompts, lengths[0]), tokenizer.pack(codes, lengths[1])), steps=steps)
+
+
+def warn_of_paper(images: Any) -> None:
+    """Say so if images `(N, H, W, C)` look like dark ink on paper: the trained codes are of light ink on a dark ground.
+
+    Warns:
+        UserWarning: they do.
+    """
+    pixels = np.asarray(images, "float32")
+    if pixels.ndim == 4 and pixels.size and np.median(pixels[:, [0, -1]]) > 0.5:
+        warnings.warn(
+            "These images are bright at their upper and lower edges, as dark ink on paper is, and glyph_codes reads "
+            "light ink on a dark ground. Invert them (1 - images), or they are learned as they are.",
+            stacklevel=3,
+        )
 
 
 def drawn(

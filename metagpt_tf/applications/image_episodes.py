@@ -14,7 +14,7 @@ from metagpt_tf.models import Drawing, ImageAutoencoder
 from metagpt_tf.tokenizers import clean_text
 from metagpt_tf.tokenizers.image_codes import is_code
 
-END = ":"  # of a description: codes begin after it
+END = ":"  # of a description, and of a source
 SOURCE_LENGTH = 64
 
 
@@ -172,10 +172,14 @@ def codes_or_trained(autoencoder: ImageAutoencoder | None) -> ImageAutoencoder:
 
 def as_prompts(texts: Sequence[str], where: str) -> list[str]:
     """Descriptions as a model reads them, each with a colon at its end; `where` names them in an error."""
-    if isinstance(texts, str) or not len(texts):
+    if texts is None or isinstance(texts, str) or not len(texts):
         raise ValueError(f"Expected a list of descriptions for {where}, received {texts!r}.")
     found = []
     for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"Description {number} of {where} is {text!r} of type {type(text).__name__}; expected text."
+            )
         cleaned = clean_text(text, keep_lines=False).rstrip(END)
         if not cleaned or any(map(is_code, cleaned)):
             raise ValueError(

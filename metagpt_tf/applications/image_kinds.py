@@ -99,7 +99,10 @@ def _nothing(styles: Styles, split: str, task: str) -> list[str]:
 
 
 def _around_a_hole(styles: Styles, split: str, task: str) -> list[str]:
-    """Codes, a rectangle of about a third of the sides hidden."""
+    """Codes, a rectangle of about a third of the sides hidden.
+
+    Codes are hidden, not pixels: those at the edge of a hole have seen a few pixels beyond it.
+    """
     rows, columns = styles.autoencoder.code_shape
     high, wide = max(1, rows // 3 + 1), max(1, columns // 3 + 1)
     shown = []
@@ -170,12 +173,17 @@ IMAGE_KINDS: dict[str, Condition] = {
 
 def coded_images(styles: Styles, task: str) -> CodedImages:
     """Every image as codes, and what is given of it; see `preprocess_image_data`."""
-    given, encode = shown_of(styles, task), styles.autoencoder.encode
     targets = {
-        split: {name: codes_to_text(encode(images)) for name, images in tasks.items()}
-        for split, tasks in styles.images.items()
+        split: {name: _codes_of(styles, split, name) for name in tasks} for split, tasks in styles.images.items()
     }
-    return CodedImages(targets, given, styles.autoencoder)
+    return CodedImages(targets, shown_of(styles, task), styles.autoencoder)
+
+
+def _codes_of(styles: Styles, split: str, task: str) -> list[str]:
+    try:
+        return codes_to_text(styles.autoencoder.encode(styles.images[split][task]))
+    except ValueError as error:
+        raise ValueError(f"Images of {task!r} of {split!r}: {error}") from error
 
 
 def shown_of(styles: Styles, task: str) -> Texts:

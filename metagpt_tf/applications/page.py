@@ -50,7 +50,10 @@ def deploy_page(
         report(f"loading {preset}")
         learner, autoencoder = load_learner(preset), ImageAutoencoder.from_preset(codes)
         own: Any = learner.model
-        draws = own.tokenizer.get_config() == image_tokenizer(autoencoder.num_codes).get_config()
+        draws = (
+            hasattr(own, "tokenizer")
+            and own.tokenizer.get_config() == image_tokenizer(autoencoder.num_codes).get_config()
+        )
         name = Path(preset).stem.replace("_", "-").lower()
         report(f"converting {name}, about a minute")
         deploy_model(

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 
 from metagpt_tf.applications import code, image, language
+from metagpt_tf.applications.image import load_image_data
+from metagpt_tf.applications.image_drawings import draw_held_out, judge_drawings
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretraining import in_bits
 from metagpt_tf.applications.recipe import Recipe
@@ -129,7 +131,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         `before`, `after`, `twin_before` and `twin_after` in the unit of the card, each `{"mean", "low", "high"}` over
         episodes of held-out tasks; `card`, the same figures over the seeds of the card; `seed`, which of them is here,
         `unit`, that of the card; and `difference`, the largest between what was measured now and the card's figure of
-        that seed.
+        that seed. Of a preset that draws also `drawings`, how they are judged, and `drawings_card`, that seed's.
 
     Raises:
         FileNotFoundError: no such preset.
@@ -157,8 +159,10 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         for when, column in (("before", 0), ("after", steps)):
             found[f"{prefix}{when}"] = _over_tasks(bits[:, column])
     differences = [abs(found[key]["mean"] - card["per_seed"][key][0]) for key in found]
+    drawn = _drawn_again(card, meta_trained) if "drawings_per_seed" in card else {}
     return {
         **found,
+        **drawn,
         "card": {key: card[key] for key in found},
         "seed": card["seeds"][0],
         "difference": max(differences),
@@ -166,6 +170,13 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
         "k": card["k"],
         "steps": card["steps"],
     }
+
+
+def _drawn_again(card: Mapping[str, Any], learner: MetaLearner) -> dict[str, Any]:
+    """What a preset draws of the held-out styles and how it is judged, beside the card's figures of its seed."""
+    images, texts = load_image_data(**card["origin"]["load"])
+    now = judge_drawings(draw_held_out(learner, images["meta_test"], texts["meta_test"], card["k"], card["steps"]))
+    return {"drawings": now, "drawings_card": {name: card["drawings_per_seed"][name][0] for name in now}}
 
 
 def twin_of(preset: Preset) -> MetaLearner:

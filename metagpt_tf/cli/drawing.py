@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from metagpt_tf.applications.image import generate_images, glyph_names
+from metagpt_tf.applications.image_drawings import warn_of_paper
 from metagpt_tf.applications.image_episodes import as_prompts, codes_or_trained
 from metagpt_tf.datasets import load_image_folder
 from metagpt_tf.files import written_aside
@@ -29,6 +30,7 @@ def image_examples(path: str, task: str, model: Any) -> list[tuple[str, str]]:
     autoencoder = codes_or_trained(None)
     height, width, channels = autoencoder.image_shape
     images, texts = load_image_folder(path, (height, width, channels))
+    warn_of_paper(images)
     return list(zip(as_prompts(texts, path), codes_to_text(autoencoder.encode(images)), strict=True))
 
 

@@ -30,7 +30,7 @@ def add_fuse(verb: argparse.ArgumentParser, positive: Any) -> None:
     add = verb.add_argument
     add("--members", nargs="+", required=True, help="at least two learners: .keras files, or presets")
     add("--how", default="weighted", help="weighted (default), soft_vote, hard_vote, stacking, soup or greedy_soup")
-    add("--weights", default="equal", help="of weighted: equal (default), validation or learned")
+    add("--weights", default="equal", help="of weighted: equal (default), validation, learned, or numbers: 0.7,0.3")
     add("--steps", type=positive, help="inner steps of a validation task (default: the members')")
     add("--n-query", type=positive, default=8, help="query examples of a task (default 8)")
     add("--validation-batches", type=positive, default=4, help="meta-batches of validation tasks (default 4)")
@@ -70,6 +70,7 @@ def fused_learner(arguments: Namespace) -> tuple[Any, dict[str, float]]:
     from metagpt_tf.saving import load_learner
     from metagpt_tf.tuning import fuse
 
+    weights = _weights(arguments.weights)
     members = [load_learner(name) for name in arguments.members]
     with Stages("reading data") as stages:
         data = _data(members[0], arguments)
@@ -78,7 +79,7 @@ def fused_learner(arguments: Namespace) -> tuple[Any, dict[str, float]]:
             4, arguments.k_shot, arguments.n_query, seed=arguments.seed, num_batches=arguments.validation_batches
         )
         stages.report("fusing")
-        fused = fuse(members, arguments.how, arguments.weights, validation, arguments.steps)
+        fused = fuse(members, arguments.how, weights, validation, arguments.steps)
         stages.report("measuring")
         steps = members[0].algorithm.inner_steps if arguments.steps is None else arguments.steps
         names = [*arguments.members, arguments.how]
@@ -89,6 +90,14 @@ def fused_learner(arguments: Namespace) -> tuple[Any, dict[str, float]]:
         with written_aside(Path(arguments.output)) as aside:
             fused.save(aside)
     return fused, losses
+
+
+def _weights(given: str) -> str | list[float]:
+    """A name, or numbers with commas between them."""
+    try:
+        return [float(part) for part in given.split(",")]
+    except ValueError:
+        return given  # a name, which fuse knows or refuses
 
 
 def _data(learner: Any, arguments: Namespace) -> dict[str, Any]:

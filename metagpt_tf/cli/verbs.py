@@ -17,6 +17,7 @@ from rich.table import Table
 
 from metagpt_tf import generation
 from metagpt_tf.applications.comparison import STEPS, Plan
+from metagpt_tf.applications.page import said_of
 from metagpt_tf.applications.pretrained import measure_preset
 from metagpt_tf.applications.quickstart import Quickstart, run_quickstart
 from metagpt_tf.applications.speed import measure_speed
@@ -30,6 +31,7 @@ from metagpt_tf.cli.support import support_of
 from metagpt_tf.cli.training import train_learner
 from metagpt_tf.cli.tuning import fused_learner, rows_for_json, tuned_learner
 from metagpt_tf.export import ParityReport, export_litert, export_saved_model, parity_report
+from metagpt_tf.export.about import hash_of
 from metagpt_tf.export.calls import first_calls
 from metagpt_tf.fast_weights import State
 from metagpt_tf.files import written_aside
@@ -102,7 +104,7 @@ def adapt(arguments: Namespace) -> int:
     task = arguments.task or app.task
     support = support_of(learner, app, arguments.support, task, arguments.k_shot, arguments.seed)
     state = learner.adapt(support, steps=arguments.steps)
-    state.save(arguments.output)
+    state.save(arguments.output, hash_of(learner))
     before = learner.adapted(learner.layout.initial_state()).loss(learner.task_loss, *support)
     after = learner.adapted(state).loss(learner.task_loss, *support)
     figures = {
@@ -189,6 +191,9 @@ def _evaluate_preset(arguments: Namespace) -> int:
         cells = [(f"{f['mean']:.3f}", f"{f['low']:.3f} to {f['high']:.3f}") for f in (figures[name], card)]
         table.add_row(name.replace("_", " "), *cells[0], *cells[1])
     console.print(table)
+    for name, value in figures.get("drawings", {}).items():
+        card = figures["drawings_card"][name]
+        console.print(f"{name.replace('_', ' ')}: {value:.3f}, card's seed {card:.3f}", highlight=False)
     console.print(f"largest difference from the card's figures of seed {figures['seed']}: {figures['difference']:.4f}")
     _write_json(arguments.json, figures)
     return EXIT_OK
@@ -200,7 +205,11 @@ def export(arguments: Namespace) -> int:
     with Stages("exporting") as stages:
         wanted = ("saved_model", "litert") if arguments.format == "both" else (arguments.format,)
         saved_model = export_saved_model(learner, output / "saved_model") if "saved_model" in wanted else None
-        litert = export_litert(learner, output / "model.tflite", arguments.k_shot) if "litert" in wanted else None
+        litert = None
+        if "litert" in wanted:
+            extras = ("sample", "score", "stream") if hasattr(learner.model, "generate_ids") else ()
+            about = said_of(arguments.model)
+            litert = export_litert(learner, output / "model.tflite", arguments.k_shot, extras=extras, about=about)
         stages.report("comparing with Keras")
         support = _random_support(learner, arguments.k_shot, arguments.seed)
         report = parity_report(learner, saved_model, litert, support, tolerance=arguments.tolerance)

@@ -12,6 +12,7 @@ from metagpt_tf.datasets.splits import split_tasks
 
 CAPTIONS = "captions.csv"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+NOTHING_SAID = re.compile(r"\d{2,}")
 NUMBER = re.compile(r"-\d+$")  # "letter_g-2.png" is another letter g, "digit_2.png" a digit 2
 PNG, BIT_DEPTH = b"\x89PNG", 24  # the depth's place in the first chunk
 CHANNELS = {1: "grey", 3: "RGB"}
@@ -27,7 +28,8 @@ def load_images(
 
     Each folder in `path` is a task. An image is described by the column `text` of `captions.csv` in its folder, whose
     column `file` names it, or else by its name: without `-2` and the like at its end, `_` for blanks (`letter_g-2.png`
-    is "letter g").
+    is "letter g"). A name that is a number of two digits or more says nothing, and the folder's name is taken
+    (`cats/0001.png` is "cats").
 
     Args:
         path: a folder of folders of PNG, JPEG or BMP files.
@@ -44,7 +46,7 @@ def load_images(
     root = Path(path)
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. load_images reads a folder with a folder for each task.")
-    folders = {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+    folders = {f.name: f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")}
     splits = split_tasks(folders)
     images: Images = {split: {} for split in splits}
     texts: Descriptions = {split: {} for split in splits}
@@ -84,10 +86,19 @@ def _captions(folder: Path) -> dict[str, str] | None:
     if not file.is_file():
         return None
     reader = csv.DictReader(text for _, text in read_lines(file))
-    columns = list(reader.fieldnames or ["none"])
-    if not {"file", "text"} <= set(columns):
-        raise ValueError(f"{file} needs the columns file and text, has {', '.join(columns)}.")
-    return {row["file"]: row["text"] for row in reader}
+    try:
+        columns = list(reader.fieldnames or ["none"])
+        if not {"file", "text"} <= set(columns):
+            raise ValueError(f"{file} needs the columns file and text, has {', '.join(columns)}.")
+        found = {row["file"]: row["text"] for row in reader}
+    except csv.Error as error:
+        raise ValueError(f"{file} is no CSV file that can be read: {error}") from error
+    unknown = [
+        name for name in found if not (folder / str(name)).is_file() or Path(name).suffix.lower() not in SUFFIXES
+    ]
+    if unknown:
+        raise ValueError(f"{file} describes {unknown[0]!r}, and there is no such image ({', '.join(SUFFIXES)}).")
+    return found
 
 
 def _text(file: Path, captions: dict[str, str] | None) -> str:
@@ -95,7 +106,8 @@ def _text(file: Path, captions: dict[str, str] | None) -> str:
         if not captions.get(file.name):
             raise ValueError(f"{file.parent / CAPTIONS} does not describe {file.name}. Add a row for it.")
         return captions[file.name]
-    text = NUMBER.sub("", file.stem).replace("_", " ").strip()
+    name = file.parent.name if NOTHING_SAID.fullmatch(file.stem) else NUMBER.sub("", file.stem)
+    text = name.replace("_", " ").strip()
     if not text:
         raise ValueError(f"{file} has no description: name it by what it shows, or write {CAPTIONS} beside it.")
     return text

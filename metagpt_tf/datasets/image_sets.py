@@ -57,7 +57,7 @@ def load_image_sets(
     if source == DIGITS and not path.is_dir():
         by_class = _digits()
     elif not path.is_dir():
-        by_class = _tfds(os.fspath(source), examples_per_class)
+        by_class = _tfds(os.fspath(source), examples_per_class, image_shape)
     elif files := _idx_files(path):
         by_class = _idx(files, label_names)
     else:
@@ -117,7 +117,7 @@ def _idx_array(file: Path, axes: int) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(header[1:])
 
 
-def _tfds(name: str, examples_per_class: int | None) -> dict[str, np.ndarray]:
+def _tfds(name: str, examples_per_class: int | None, image_shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
     if not TFDS_NAME.fullmatch(name):
         raise FileNotFoundError(f"No folder at {name!r}, and it cannot be the name of a TFDS data set.")
     from metagpt_tf.datasets.tfds_rows import tfds_rows  # imports tensorflow_datasets, which is slow
@@ -129,12 +129,11 @@ def _tfds(name: str, examples_per_class: int | None) -> dict[str, np.ndarray]:
             raise ValueError("it has no 'image' and 'label'")
         images = found.setdefault(str(row["label"]), [])
         if examples_per_class is None or len(images) < examples_per_class:
-            images.append(np.asarray(row["image"], "float32") / 255.0)
+            image = np.asarray(row["image"])
+            largest = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1.0
+            images.append(_resized((image / largest).astype("float32")[None], image_shape)[0])
 
     tfds_rows(name, parse, ["image", "label"])
-    shapes = {image.shape for images in found.values() for image in images}
-    if len(shapes) != 1:
-        raise ValueError(f"Images of {name!r} have {len(shapes)} sizes, expected one. Read it with TFDS, and resize.")
     return {label: np.stack(images) for label, images in found.items()}
 
 

@@ -61,5 +61,5 @@ def list_for_service_worker(directory: Path) -> None:
     """Write `files.json`: what a browser keeps so that the page works without a network."""
     own = {SERVICE_FILES, "README.md"}
     names = sorted(p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file())
-    listed = [name for name in names if name not in own and not name.startswith(".")]
+    listed = [name for name in names if name not in own and not any(part.startswith(".") for part in name.split("/"))]
     write_files(directory, {SERVICE_FILES: json.dumps(listed, indent=1).encode() + b"\n"})

@@ -215,7 +215,9 @@ def _differences(expected: Arrays, outputs: Arrays, piece: Callable[[int], str])
     """The largest of all outputs, and where ids part."""
     pairs = {key: (comparable(key, expected[key]), comparable(key, outputs[key])) for key in sorted(expected)}
     far = [difference(*pair) - (PIXEL_STEP if key.endswith("_bytes") else 0.0) for key, pair in pairs.items()]
-    return max(0.0, *far), next((text for pair in pairs.values() if (text := first_difference(*pair, piece))), "")
+    return float(np.max([0.0, *far])), next(
+        (text for pair in pairs.values() if (text := first_difference(*pair, piece))), ""
+    )
 
 
 def _size(path: str | os.PathLike) -> int:

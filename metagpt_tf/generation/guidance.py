@@ -14,8 +14,8 @@ from metagpt_tf.generation.steps import Cache, Step
 def guided(step: Step, guidance: float) -> Step:
     """A step that follows its description more closely than the model would.
 
-    Use it with a model that has also seen examples without their description. Its cache is a pair: that of the source
-    with the description, and that of the source without.
+    Use it with a model that has also seen examples without their description and whatever else is in their source. Its
+    cache is a pair: that of the source as it is, and that of the source without.
 
         logits = l_without + g · (l_with - l_without)
 

@@ -195,10 +195,11 @@ class ElasticGPT(MetaGPT):
                 if whole is None:
                     whole, seeds = answer, [(v, scope.get_current_value(v)) for v in self._seeds()]
             loss = tf.add_n(losses) / len(parts)
+            scaled = self.optimizer.scale_loss(loss)
         for variable, value in seeds:
             variable.assign(value)
         self.optimizer.apply_gradients(
-            zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+            zip(tape.gradient(scaled, self.trainable_variables), self.trainable_variables, strict=True)
         )
         return self.compute_metrics(inputs, target, whole, sample_weight) | {"loss": losses[0], "parts_loss": loss}
 

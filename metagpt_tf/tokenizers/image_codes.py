@@ -33,8 +33,8 @@ def image_tokenizer(num_codes: int) -> BPETokenizer:
     Example:
 
     >>> tokenizer = image_tokenizer(512)
-    >>> tokenizer.encode("a:" + codes_to_text([[0, 511]])[0])
-    [100, 61, 267, 778]
+    >>> tokenizer.encode(codes_to_text([[0, 511]])[0] + "a:")
+    [267, 778, 100, 61]
     >>> text_to_codes(tokenizer.decode([267, 778]), (1, 2)).tolist()
     [[0, 511]]
     """

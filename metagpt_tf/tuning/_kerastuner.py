@@ -44,11 +44,6 @@ def run_trials(method: str, space: Space, trials: Trials, max_trials: int, folde
         raise error.__cause__ or error from None
 
 
-def waits_for_workers() -> bool:
-    """Whether this process only hands out trials: KerasTuner's chief."""
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" in os.environ.get("KERASTUNER_TUNER_ID", "")
-
-
 def _oracle(method: str, space: Space, trials: Trials, max_trials: int) -> Any:
     given: dict[str, Any] = {
         "objective": keras_tuner.Objective("score", "min"),

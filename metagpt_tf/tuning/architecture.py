@@ -19,6 +19,8 @@ from metagpt_tf.saving import load_model
 from metagpt_tf.tuning.costs import Costs, FileBudget, cost_of, plain
 from metagpt_tf.tuning.elastic import ElasticLearner, elastic, part_of
 
+NOTE = "about.txt"  # whose folder it is
+
 
 @dataclass(frozen=True)
 class Found:
@@ -87,11 +89,14 @@ def find_architecture(
             keeps, with what that one needs; or a folder that was made for another learner.
     """
     limits, folder = FileBudget.of(budget), Path(folder)
-    _check_folder(folder, learner, choices, k_shot)
+    about = f"{fingerprint(learner)} {sorted((choices or {}).items())} K={k_shot}"
+    _check_folder(folder, about)
     made = elastic(learner, episodes, choices)
     model: Any = made.model
     costs = Costs(lambda sizes: cost_of(part_of(made, sizes), k_shot), limits, folder / "costs.json")
     costs.check_smallest(model.smallest)
+    with written_aside(folder / NOTE) as aside:  # what was refused until here leaves the folder free
+        aside.write_text(about)
     trained = trained_elastic(made, episodes, folder, steps, plain_steps, verbose)
     judge = Judge(trained, validation, judged_steps)
     best = evolve(model, judge, costs, population, generations, seed)
@@ -110,7 +115,7 @@ def trained_elastic(
     path = folder / f"elastic_{steps}_{plain_steps}.keras"
     if not path.exists():
         if steps or plain_steps:
-            recover(made, episodes, steps, (), folder / "backup", verbose, plain_steps)
+            recover(made, episodes, steps, (), folder / f"backup_{steps}_{plain_steps}", verbose, plain_steps)
         with written_aside(path) as aside:
             made.save(aside)
     trained: Any = load_model(path)
@@ -173,6 +178,8 @@ def evolve(
         living = sorted(living, key=judge)[: max(2, population // 2)]
         parents = list(living)
         _fill(living, population, lambda parents=parents: _child(draw, parents, choices), costs)
+    for sizes in living:  # the last children too
+        judge(sizes)
     for sizes in sorted(set(judge.losses), key=judge):
         if costs.fits(sizes) and not costs.budget.over(costs.of(sizes)):
             return sizes
@@ -197,9 +204,7 @@ def _child(draw: np.random.Generator, parents: list[Sizes], choices: list[list[i
     )
 
 
-def _check_folder(folder: Path, learner: MetaLearner, choices: Any, k_shot: int) -> None:
-    note, text = folder / "about.txt", f"{fingerprint(learner)} {sorted((choices or {}).items())} K={k_shot}"
-    if note.exists() and note.read_text() != text:
+def _check_folder(folder: Path, about: str) -> None:
+    note = folder / NOTE
+    if note.exists() and note.read_text() != about:
         raise ValueError(f"{folder} is of another learner, other choices or another k_shot. Choose another folder.")
-    with written_aside(note) as aside:
-        aside.write_text(text)

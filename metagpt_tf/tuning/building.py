@@ -148,13 +148,30 @@ class Base:
             kind = type(self.learner.algorithm).__name__
             raise ValueError(f"rate_multiplier scales the rates of MAML, and the base has {kind}. Leave it out.")
         self._check_sizes(space)
+        self._check_ends(space)
+
+    def _check_ends(self, space: Space) -> None:
+        """Make what each choice and each end of a range asks for: constructors know what cannot be."""
+        first = {**self.options, **space.first()}
+        for name in space.axes:
+            for value in space.ends(name):
+                values = {**first, name: value}
+                try:
+                    if name in INNER and name != "rate_multiplier":
+                        made = self._algorithm(values)
+                        if "rate_multiplier" in space.axes and not hasattr(made, "scale_rates"):
+                            raise TypeError(f"{type(made).__name__} has no rates that rate_multiplier could scale")
+                    elif name in MODEL:
+                        self._model(values)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"The space has {name}={value!r}, which cannot be: {error}") from error
 
     def _check_sizes(self, space: Space) -> None:
         """Every pair of width and heads must fit; a MetaGPT says so only once it is made."""
         if not {"dim", "num_heads"} & set(space.axes):
             return
         config = self.learner.model.get_config()
-        widths, heads = (space.ends(name) or [config[name]] for name in ("dim", "num_heads"))
+        widths, heads = (space.whole(name) or [config[name]] for name in ("dim", "num_heads"))
         wrong = [(w, h) for w in widths for h in heads if w % h]
         if wrong:
             width, count = wrong[0]

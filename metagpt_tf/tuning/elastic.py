@@ -65,7 +65,7 @@ class ElasticLearner(MetaLearner):
                 lambda pair: self._task_of_part(pair[0], pair[1] if logits is not None else None, weights),
                 (tuple(episodes), tf.zeros([tf.shape(tf.nest.flatten(episodes)[0])[0]]) if logits is None else logits),
                 weights,
-                lambda loss: self.optimizer.scale_loss(loss),
+                lambda loss: self.optimizer.scale_loss(loss) / tf.distribute.get_strategy().num_replicas_in_sync,
             )
 
     def _task_of_part(self, episode: Any, logits: Any, weights: list[Any]) -> TaskResult:

@@ -112,7 +112,9 @@ class TaskTuner:
         self.multipliers = tuple(dict.fromkeys((1.0, *multipliers)))
         self.steps = tuple(range(max(max_steps, learner.algorithm.inner_steps) + 1))
         self.learners = {DEFAULT: learner, **self._others(scopes, options or {})}
-        self._curves = {name: AdaptationCurve(one, self.steps) for name, one in self.learners.items()}
+        self._curves, self._measured = (
+            {name: AdaptationCurve(one, self.steps) for name, one in self.learners.items()} for _ in range(2)
+        )  # folds have other shapes than whole tasks: a graph for each
 
     def _others(self, scopes: Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, MetaLearner]:
         learner = self.learner
@@ -134,7 +136,8 @@ class TaskTuner:
         return made
 
     def _round(self, algorithm: Algorithm) -> MetaLearner:
-        made = MetaLearner(self.learner.model, algorithm)
+        kept = (self.learner.task_parallelism, self.learner.rematerialize, self.learner.keep_zeros)
+        made = MetaLearner(self.learner.model, algorithm, *kept)
         made.compile("sgd", self.learner._given_loss, metrics=[])
         return made
 
@@ -163,7 +166,8 @@ class TaskTuner:
         best = min(means, key=lambda key: float(means[key]))
         difference = own - found[best[:2]][:, best[2]]
         error = difference.std(ddof=1) / np.sqrt(len(difference))
-        if self.cautious and not difference.mean() > error:
+        # Where the learner's own way diverges there is nothing to be cautious for.
+        if self.cautious and np.isfinite(own).all() and not difference.mean() > error:
             best = (DEFAULT, 1.0, self.learner.algorithm.inner_steps)
         return TaskChoice(*best, float(means[best]), float(own.mean()))
 
@@ -189,8 +193,8 @@ class TaskTuner:
                 episode = as_episode(task)
                 choice = self.choose((episode.support_x, episode.support_y))
                 one = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda t: np.asarray(t)[None], tuple(episode)))
-                default.append(self._curves[DEFAULT](one)[0, self.learner.algorithm.inner_steps])
-                chosen.append(self._curves[choice.option](one, choice.rate_multiplier)[0, choice.steps])
+                default.append(self._measured[DEFAULT](one)[0, self.learner.algorithm.inner_steps])
+                chosen.append(self._measured[choice.option](one, choice.rate_multiplier)[0, choice.steps])
                 choices.append(choice)
         if not choices:
             raise ValueError("The dataset of episodes is empty: give at least one meta-batch.")

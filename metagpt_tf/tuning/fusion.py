@@ -123,7 +123,9 @@ def _weights(weights: Any, members: Sequence[Any], validation: Any, steps: int |
         shares = np.asarray(weights, "float64")
     elif weights == "validation":
         losses = member_losses(members, validation, steps)
-        shares = np.exp(-SHARPNESS * (losses / losses.min() - 1.0)) + 1e-6
+        if not np.isfinite(losses).any():
+            raise ValueError("No member has a finite loss on the validation tasks. Train them again.")
+        shares = np.exp(-SHARPNESS * (losses - losses.min()) / max(abs(losses.min()), 1e-6)) + 1e-6
     else:
         shares = np.ones(len(members))
     return shares / shares.sum()

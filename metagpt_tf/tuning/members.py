@@ -6,8 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from metagpt_tf.meta import MAML, Apart, MetaLearner, MetaSGD
+from metagpt_tf.meta import ANIL, FOMAML, MAML, Algorithm, Apart, MAMLPlusPlus, MetaLearner, MetaSGD
 from metagpt_tf.models import MetaGPT
+
+PLAIN: set[type[Algorithm]] = {MAML, FOMAML, ANIL, MAMLPlusPlus}
 
 
 def check_members(members: Sequence[Any], same_weights: bool) -> list[Any]:
@@ -110,7 +112,7 @@ def joined_algorithm(members: Sequence[MetaLearner]) -> Apart:
         config = first.get_config()
         joined: Any = MetaSGD.from_config(config)
         weights = [w for member in members for w in member.algorithm.get_weights()]
-    elif all(issubclass(kind, MAML) for kind in kinds):
+    elif kinds <= PLAIN:  # others bring a start or a structure of their own
         joined, weights = _joined_maml(members)
     else:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))

@@ -13,7 +13,7 @@ from metagpt_tf.meta import MetaLearner
 from metagpt_tf.registry import closest
 from metagpt_tf.saving import load_model
 from metagpt_tf.tasks import TaskDistribution
-from metagpt_tf.tuning.building import EPISODES, Base
+from metagpt_tf.tuning.building import EPISODES, KNOWN, Base
 from metagpt_tf.tuning.hparams import write_hparams
 from metagpt_tf.tuning.space import Space
 from metagpt_tf.tuning.trials import Plan, Progress, Trials
@@ -197,9 +197,14 @@ def _plan(base: Any, space: Space, tasks: Any, metric: str, options: Mapping[str
     if callable(base) and not isinstance(base, MetaLearner):
         own = base
         return Plan(lambda values, steps: own({**options, **values}), tasks, metric, **plan)
+    for name in options:
+        if name not in KNOWN or name in EPISODES:
+            where = f"Give {name}=… to search itself." if name in EPISODES else closest(name, KNOWN)
+            raise ValueError(f"options knows no {name!r}. {where}")
     start = Base.of(base, getattr(tasks, "tokenizer", None), **_lengths(tasks))
+    start = Base(start.learner, start.trained, options)
     start.check(space)
-    return Plan(Base(start.learner, start.trained, options), tasks, metric, **plan)
+    return Plan(start, tasks, metric, **plan)
 
 
 def _lengths(tasks: Any) -> dict[str, int]:

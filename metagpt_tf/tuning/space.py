@@ -90,6 +90,13 @@ class Space:
         axis = self.axes.get(name, [])
         return list(axis) if isinstance(axis, list) else [axis["low"], axis["high"]]
 
+    def whole(self, name: str) -> list[Any]:
+        """All that an axis of whole numbers can be; the choices or the ends of any other."""
+        axis = self.axes.get(name, [])
+        if isinstance(axis, list) or not isinstance(axis["low"], int):
+            return self.ends(name)
+        return list(range(axis["low"], axis["high"] + 1, axis.get("step", 1)))
+
 
 def _checked(name: str, axis: Any) -> Any:
     """An axis in its one form.

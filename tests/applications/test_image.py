@@ -156,7 +156,10 @@ def test_what_is_refused(data: Any, autoencoder: ImageAutoencoder) -> None:
         preprocess_text_data({"meta_train": {"a": ["x", ""]}})
     with pytest.raises(ValueError, match="stand for codes"):
         preprocess_text_data({"meta_train": {"a": ["\ue001"]}})
-    with pytest.raises(ValueError, match="Expected images"):
+    for wrong in (None, float("nan")):
+        with pytest.raises(ValueError, match="Description 1 of 'a' of 'meta_train' is .* expected text"):
+            preprocess_text_data({"meta_train": {"a": ["x", wrong]}})
+    with pytest.raises(ValueError, match="Images of 'a' of 'meta_train': Expected images"):
         preprocess_image_data({"meta_train": {"a": np.zeros((2, 20, 20, 1))}}, autoencoder=autoencoder)
     short = {split: {task: rows[:5] for task, rows in tasks.items()} for split, tasks in texts.items()}
     with pytest.raises(ValueError, match="5 descriptions and 62 images"):
@@ -192,6 +195,11 @@ def test_a_users_own_images(tmp_path: Path) -> None:
     (tmp_path / "a" / "captions.csv").write_text(
         "file,text\n" + "".join(f"{n},said\n" for n in ("letter_g-1.png", "letter_g-2.png", "digit_0.png"))
     )
+    write(tmp_path / ".hidden" / "x.png", (28, 28, 1))
+    write(tmp_path / "b" / "0001.png", (28, 28, 1))  # a number says nothing, the folder does
+    images, texts = load_images(tmp_path)
+    assert next(rows["b"] for rows in texts.values() if "b" in rows) == ["b", "digit 0", "letter g", "letter g"]
+    (tmp_path / "b" / "0001.png").unlink()
     images, texts = load_images(tmp_path)
     found = {task: rows for tasks in texts.values() for task, rows in tasks.items()}
     assert found == {"a": ["said"] * 3, **{task: ["digit 0", "letter g", "letter g"] for task in "bcd"}}
@@ -237,7 +245,11 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
     ("captions", "words"),
     [
         (b"name,text\n", "columns file and text, has name, text"),
-        ("\ufefffile,text\nother.png,x\n".encode(), r"does not describe -7\.png"),  # as spreadsheets save it
+        (
+            "\ufefffile,text\nother.png,x\n".encode(),
+            r"describes 'other\.png', and there is no such image",
+        ),  # as spreadsheets save it
+        (b"file,text\n", r"does not describe -7\.png"),
         (b"file,text\n-7.png,\xe9\n", "line 2: expected UTF-8"),
     ],
 )

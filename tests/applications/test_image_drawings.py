@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metagpt_tf.applications.image import load_image_data
-from metagpt_tf.applications.image_drawings import Drawings, draw_held_out, judge_drawings
+from metagpt_tf.applications.image_drawings import Drawings, draw_held_out, judge_drawings, warn_of_paper
 from metagpt_tf.meta import FOMAML, MetaLearner
 from metagpt_tf.models import Drawing, ImageAutoencoder, MetaGPT
 from metagpt_tf.plotting import contact_sheet
@@ -48,6 +48,14 @@ def test_the_judge_knows_styles_and_letters(perfect: Drawings) -> None:
 def test_other_descriptions_cannot_be_read(perfect: Drawings) -> None:
     with pytest.raises(ValueError, match=r"reads letters and digits .* received 'a cat'"):
         judge_drawings(perfect._replace(texts=["a cat", *perfect.texts[1:]]))
+
+
+def test_dark_ink_on_paper_is_noticed(held_out: Any, recwarn: Any) -> None:
+    images = next(iter(held_out[0].values()))
+    warn_of_paper(images)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"Invert them \(1 - images\)"):
+        warn_of_paper(1.0 - images)
 
 
 def test_a_learner_draws_what_it_was_not_shown(held_out: Any) -> None:

@@ -250,5 +250,8 @@ def test_images_from_training_to_a_sheet(font, tmp_path, capsys):
         assert words in capsys.readouterr().err
     assert main(["generate", "--model", str(learner), "one", "two"]) == EXIT_FAILED
     assert "received 2" in capsys.readouterr().err
+    judged = ["evaluate", "--app", "image", "--model", str(learner), "--data", str(font), "--batches", "1"]
+    assert main([*judged, "--k-shot", "2", "--n-query", "2", "--prompts", "1", "--json", str(figures)]) == EXIT_OK
+    assert {"bits_per_code", "pre_bits_per_code", "ssim"} <= set(json.loads(figures.read_text()))
     assert main([*adapted, "--task", "inpainting"]) == EXIT_FAILED
     assert "support set of --task generation" in capsys.readouterr().err

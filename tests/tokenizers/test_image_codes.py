@@ -21,7 +21,7 @@ def test_a_code_is_a_token(num_codes):
 
 def test_a_graph_reads_the_same():
     tokenizer = image_tokenizer(512)
-    texts = ["a:" + text for text in codes_to_text(np.random.default_rng(1).integers(0, 512, (9, 7, 7)))]
+    texts = [text + "a:" for text in codes_to_text(np.random.default_rng(1).integers(0, 512, (9, 7, 7)))]
     np.testing.assert_array_equal(tokenizer.encode_tensor(tf.constant(texts), 60), tokenizer.pack(texts, 60))
 
 

@@ -2,7 +2,7 @@
 
 import { Pad, paint } from "./pad.js";
 import { byId, download, onFile, onPress, progress, say, seconds, slider } from "./page.js";
-import { readState, writeState } from "./state.js";
+import { readStateFile, writeState } from "./state.js";
 
 const SUGGESTED = "AaGgRe5nBbQkSt2y";
 const NAME = "glyphs";
@@ -10,6 +10,8 @@ const NAME = "glyphs";
 export class GlyphTab {
   #jobs = [];
   #pumping = false;
+  #learning = false;
+  #variant = 0;
 
   constructor(learner, initial, { characters, prompts, styles, pixels }) {
     Object.assign(this, { learner, initial, characters, prompts, styles, pixels });
@@ -89,6 +91,7 @@ export class GlyphTab {
     byId("glyphs-given").querySelectorAll("button").forEach((button, i) => button.setAttribute("aria-pressed", i === place));
     byId("glyphs-pad").hidden = false;
     say(NAME, `Draw ${this.characters[this.given[place].character]}.`);
+    this.pad.changed = null; // clearing the pad is no drawing of the letter that was there before
     this.pad.clear();
     this.pad.changed = () => this.#repaint();
   }
@@ -101,6 +104,7 @@ export class GlyphTab {
 
   #keepDrawing() {
     this.pad.changed = null;
+    byId("glyphs-given").querySelectorAll("button")[this.edited].focus();
     const blank = this.given.findIndex((slot) => !slot.image.some((value) => value > 0.1));
     if (blank >= 0 && this.style === null) this.#edit(blank);
     else byId("glyphs-pad").hidden = true;
@@ -135,13 +139,18 @@ export class GlyphTab {
       throw new Error("A letter is still empty. Choose it above and draw it, or take a style from the list.");
     }
     this.#jobs = [];
+    this.#learning = true;
     progress(NAME, null);
     say(NAME, "Learning …");
     const began = performance.now();
     const images = new Float32Array(this.count * this.size);
     this.given.forEach((slot, i) => images.set(slot.image, i * this.size));
-    const targets = await this.learner.encodeImages(images);
-    this.state = await this.learner.adapt(this.given.map((slot) => this.prompts[slot.character]), targets);
+    try {
+      const targets = await this.learner.encodeImages(images);
+      this.state = await this.learner.adapt(this.given.map((slot) => this.prompts[slot.character]), targets);
+    } finally {
+      this.#learning = false;
+    }
     const taken = seconds(began);
     document.body.dataset.learnSeconds = taken;
     say(NAME, `Learned in ${taken.toFixed(1)} s. Drawing …`);
@@ -149,8 +158,7 @@ export class GlyphTab {
   }
 
   async load(file) {
-    const state = readState(new Uint8Array(await file.arrayBuffer()), this.learner.about);
-    this.state = state;
+    this.state = await readStateFile(file, this.learner.about);
     say(NAME, `Loaded ${file.name}. Drawing …`);
     this.#learned();
   }
@@ -164,6 +172,7 @@ export class GlyphTab {
   // The letters that were not given come first.
   #drawAll() {
     this.#jobs = [];
+    this.#variant++; // other noise, where there is a variety
     if (this.state) this.#queue("after", this.state);
     this.#queue("before", this.initial);
   }
@@ -180,6 +189,7 @@ export class GlyphTab {
     this.#pumping = true;
     try {
       for (let job = this.#jobs.shift(); job; job = this.#jobs.shift()) await this.#drawOne(job);
+      if (this.#learning) return; // what is shown now is that
       progress(NAME, undefined);
       if (this.state) say(NAME, "The alphabet is drawn.");
       document.body.dataset.drawn = this.state ? "after" : "before";
@@ -189,7 +199,7 @@ export class GlyphTab {
   }
 
   async #drawOne({ kind, state, i, began, first }) {
-    const { image, whole } = await this.learner.draw(await this.learner.write(this.prompts[i], state, this.heat(), i));
+    const { image, whole } = await this.learner.draw(await this.learner.write(this.prompts[i], state, this.heat(), this.#variant * this.cells.length + i));
     if (kind === "after" && state !== this.state) return;
     const canvas = this.cells[i][kind];
     canvas.hidden = false;

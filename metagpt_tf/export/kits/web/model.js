@@ -3,6 +3,7 @@
 import { Tokenizer } from "./tokenizer.js";
 
 const KEPT = 4; // states in the worker
+const TOP_P = 0.95;
 
 export class Learner {
   #worker = new Worker("worker.js");
@@ -20,7 +21,8 @@ export class Learner {
       else reject(new Error(error));
     };
     learner.#worker.onerror = (event) => {
-      for (const { reject } of learner.#waiting.values()) reject(new Error(`The runtime stopped: ${event.message}`));
+      const why = event.message ?? "worker.js did not load. Is the page served whole?";
+      for (const { reject } of learner.#waiting.values()) reject(new Error(`The runtime stopped: ${why}`));
       learner.#waiting.clear();
     };
     learner.about = await learner.#ask("load", { path });
@@ -85,7 +87,7 @@ export class Learner {
     const source = this.pack([prompt], this.sourceLength);
     if (temperature <= 0) return (await this.run("generate", { source, state })).output;
     const noise = gumbel(this.shape("sample", "noise").reduce((a, b) => a * b, 1), seed);
-    const settings = { temperature: Float32Array.of(temperature), top_k: Int32Array.of(0), top_p: Float32Array.of(0.95) };
+    const settings = { temperature: Float32Array.of(temperature), top_k: Int32Array.of(0), top_p: Float32Array.of(TOP_P) };
     return (await this.run("sample", { source, state, noise, ...settings })).output;
   }
 
@@ -98,7 +100,7 @@ export class Learner {
     for (let place = 0; place < this.targetLength; place++) {
       const { logits, ...cache } = await this.run("step", { token, position: Int32Array.of(place), state, ...carried });
       const noise = temperature > 0 ? gumbel(vocabulary, seed + place + 1) : null;
-      token = Int32Array.of(best(logits, noise, temperature));
+      token = Int32Array.of(best(noise ? likely(logits, temperature) : logits, noise, temperature));
       if (token[0] === this.tokenizer.eos) break;
       ids.push(token[0]);
       more(this.tokenizer.text(ids));
@@ -115,6 +117,21 @@ export class Learner {
   async encodeImages(image) {
     return (await this.run("encode", { image })).target;
   }
+}
+
+// Logits of the likeliest tokens, TOP_P of the probability among them; others are -Infinity.
+function likely(logits, temperature) {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const shares = Float64Array.from(logits, (value) => Math.exp((value - most) / temperature));
+  const order = Array.from(shares.keys()).sort((a, b) => shares[b] - shares[a]);
+  let left = TOP_P * shares.reduce((a, b) => a + b, 0);
+  const kept = new Float32Array(logits.length).fill(-Infinity);
+  for (const id of order) {
+    kept[id] = logits[id];
+    left -= shares[id];
+    if (left <= 0) break;
+  }
+  return kept;
 }
 
 function best(logits, noise, temperature) {

@@ -97,7 +97,15 @@ function arrayOf(data) {
   const start = 10 + view.getUint16(8, true);
   const head = String.fromCharCode(...data.subarray(10, start));
   const descr = /'descr': '([^']+)'/.exec(head)?.[1] ?? "";
-  return { descr, body: data.slice(start) };
+  const flat = /'shape': \(\d*,?\)/.test(head); // of at most one axis
+  return { descr, flat, body: data.slice(start) };
+}
+
+// The state in a file that was chosen; one that is too large for a state is not read.
+export async function readStateFile(file, about) {
+  const most = 4 * about.state_size + 2 ** 16;
+  if (file.size > most) throw new Error(`${file.name} has ${file.size.toLocaleString("en")} bytes, a state of this model at most ${most.toLocaleString("en")}. Choose one that this page or State.save wrote.`);
+  return readState(new Uint8Array(await file.arrayBuffer()), about);
 }
 
 // The state in a file's bytes, if it is one of this model; otherwise an error that says why not.
@@ -109,7 +117,8 @@ export function readState(bytes, about) {
     throw new Error(`This is no whole state file: ${error instanceof RangeError ? "it is cut" : error.message}. Choose one that this page or State.save wrote.`);
   }
   const { state, model } = arrays;
-  if (!state || state.descr !== "<f4") throw new Error("This file holds no state of float32 numbers. Choose one that this page or State.save wrote.");
+  if (model && !model.descr.startsWith("<U")) throw new Error("This file does not say whose state it is. Choose one that this page or State.save wrote.");
+  if (!state || state.descr !== "<f4" || !state.flat) throw new Error("This file holds no state, one row of float32 numbers. Choose one that this page or State.save wrote.");
   const whose = model && Array.from(new Uint32Array(model.body.buffer), (c) => String.fromCodePoint(c)).join("");
   if (whose && whose !== about.model) throw new Error("This state was learned by another model, or another version of this one. Learn again here.");
   if (state.body.length !== 4 * about.state_size) {

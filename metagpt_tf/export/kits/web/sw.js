@@ -4,23 +4,37 @@
 const CACHE = "metagpt_tf";
 
 self.addEventListener("install", (event) => {
-  const keep = async () => (await caches.open(CACHE)).addAll(["./", ...(await (await fetch("files.json")).json())]);
+  const keep = async () => {
+    const cache = await caches.open(CACHE);
+    const wanted = ["./", ...(await (await fetch("files.json")).json())];
+    await cache.addAll(wanted);
+    const places = new Set(wanted.map((name) => new URL(name, self.registration.scope).href));
+    for (const { url } of await cache.keys()) if (!places.has(url)) await cache.delete(url); // of an older page
+  };
   event.waitUntil(keep());
 });
 
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
+// A browser that has no room left still shows the page, only not without a network.
+async function kept(request, answer) {
+  try {
+    await (await caches.open(CACHE)).put(request, answer);
+  } catch (error) {
+    console.warn(`${request.url} is not kept: ${error.message}`);
+  }
+}
+
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET") return;
   const answer = async () => {
-    const cache = await caches.open(CACHE);
     try {
       const found = await fetch(event.request);
-      if (found.ok) await cache.put(event.request, found.clone());
+      if (found.status === 200) event.waitUntil(kept(event.request, found.clone()));
       return found;
     } catch (error) {
-      const kept = await cache.match(event.request, { ignoreSearch: true });
-      if (kept) return kept;
+      const known = await (await caches.open(CACHE)).match(event.request, { ignoreSearch: true });
+      if (known) return known;
       throw error;
     }
   };

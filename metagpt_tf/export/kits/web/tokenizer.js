@@ -3,7 +3,7 @@
 const WORD = / ?[A-Za-z\x80-\xff]+| ?[0-9]+| ?[^\t\n\v\f\r A-Za-z0-9\x80-\xff]+|[\t\n\v\f\r ]+(?![^\t\n\v\f\r ])|[\t\n\v\f\r ]+/g;
 const LONGEST_WORD = 48;
 const key = (left, right) => left * 65536 + right;
-const bytesOf = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+const bytesOf = (text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 
 export class Tokenizer {
   #merges = new Map();
