@@ -30,6 +30,7 @@ from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import tasks_of
 from metagpt_tf.applications.pretraining import in_bits
 from metagpt_tf.applications.recipe import Recipe
+from metagpt_tf.compression.copies import copy_of
 from metagpt_tf.compression.recovery import recover
 from metagpt_tf.files import written_aside
 from metagpt_tf.meta import AdaptationCurve, MetaLearner
@@ -41,7 +42,6 @@ from metagpt_tf.tuning import fuse, search
 from metagpt_tf.tuning.building import Base
 from metagpt_tf.tuning.elastic import elastic, part_of
 from metagpt_tf.tuning.for_task import TaskTuner
-from metagpt_tf.tuning.soups import copy_of
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
@@ -88,7 +88,8 @@ class Bench:
         self.name, self.options = name, options
         self.preset = Preset(find_preset(name))
         self.settings = {key: getattr(options, key) for key in SETTINGS}
-        whose = json.dumps([self.settings, dict(self.preset.hashes)], sort_keys=True)  # a new preset begins anew
+        hashes = {part: value for part, value in self.preset.hashes.items() if part != "card.json"}
+        whose = json.dumps([self.settings, hashes], sort_keys=True)  # other weights begin anew
         self.folder = options.folder / f"{name}_{zlib.crc32(whose.encode()):08x}"
         card = self.preset.card
         self.recipe, self.steps = Recipe(**card["recipe"]), card["steps"]

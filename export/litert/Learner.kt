@@ -1,4 +1,5 @@
 // Not run here: no Android SDK was at hand. Tensor names, types and the order of calls are those of model.tflite.
+// The file's checksum is not compared here: see README.md, and do it where files may be damaged.
 // build.gradle: implementation("com.google.ai.edge.litert:litert:1.4.0"); model.tflite lies in assets/, not compressed.
 package org.example.learner
 

@@ -1,5 +1,5 @@
 // Not run here: no build of LiteRT for C++ was at hand. Tensor names, types and the order of calls are those of
-// model.tflite. Link with LiteRT (or TensorFlow Lite) 2.16 or newer: SignatureRunner is in its C++ API.
+// model.tflite. The file's checksum is not compared here: see README.md. Link with LiteRT (or TensorFlow Lite) 2.16 or newer: SignatureRunner is in its C++ API.
 #include <cmath>
 #include <cstdint>
 #include <cstring>

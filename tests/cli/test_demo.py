@@ -69,7 +69,8 @@ def test_it_serves_until_it_is_stopped(written):
 
 
 def test_presets_and_their_cards():
-    assert "code_nano" in default_presets()
+    assert default_presets() == ["image_nano", "code_nano"]
+    assert said_of("image_nano")["kind"] == "image" and "Open Font License" in said_of("image_nano")["licence"]
     assert said_of("code_nano")["kind"] == "code" and "PSF" in said_of("code_nano")["licence"]
     assert said_of("text_nano")["kind"] == "text" and said_of("none") == {"kind": "code"}
 

@@ -180,6 +180,7 @@ def test_a_broken_state_gets_a_clear_message(tab, drawn, tmp_path):
         (other, "another model"),
         (short, f"this model needs {len(state)}"),
         (wrong, "no number"),
+        (bytes(4 * len(state) + 2**16 + 1), "a state of this model at most"),
     ):
         tab.page.set_input_files("#glyphs-load", {"name": "s.npz", "mimeType": "", "buffer": content})
         tab.until(f"{ERROR} && {ERROR}.textContent.includes('{message}')")
@@ -254,6 +255,29 @@ def test_a_letter_of_ones_own_by_keyboard(tab):
     tab.shot("own_letters")
     tab.learned()
     assert not tab.page.query_selector("#glyphs-message.error") and not tab.wrong
+
+
+def test_another_letter_leaves_the_first_as_it_was_drawn(tab):
+    tab.ready()
+    tab.page.select_option("#glyphs-style", label="Your own: draw each letter")
+    tab.page.focus("#glyphs-canvas")
+    for key in ["Shift+ArrowDown"] * 8 + ["Space"]:
+        tab.page.keyboard.press(key)
+    ink = """() => [...document.querySelectorAll("#glyphs-given canvas")].map((one) =>
+        [...one.getContext("2d").getImageData(0, 0, one.width, one.height).data].some((value) => value < 128))"""
+    drawn = tab.page.evaluate(ink)
+    assert drawn[0] and not any(drawn[1:])
+    tab.page.click("#glyphs-given li:nth-child(2) button")
+    assert tab.page.evaluate(ink) == drawn
+
+
+def test_a_long_text_is_read_whole(tab):
+    tab.ready()
+    script = """async (size) => {
+      const { Tokenizer } = await import("/tokenizer.js");
+      return new Tokenizer({ pad_id: 0, bos_id: 1, eos_id: 2 }).encode("a b ".repeat(size)).length;
+    }"""
+    assert tab.page.evaluate(script, 100_000) == 400_000
 
 
 def test_on_a_phone(chromium, server):
