@@ -5,6 +5,7 @@ Preset:    python scripts/pretrain_image.py --finish
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretrained import FIGURES
 from metagpt_tf.applications.pretraining import in_bits
 from metagpt_tf.applications.recipe import Recipe
+from metagpt_tf.files import written_aside
 from metagpt_tf.meta import MAML, AdaptationCurve, MetaLearner
 from metagpt_tf.plotting import contact_sheet
 from metagpt_tf.presets import PRETRAINED, write_card
 from metagpt_tf.saving import load_model
 from pretraining import run
 
-NAME, SHEET = "image_nano", "sheet.png"
+NAME, SHEET, DRAWN = "image_nano", "sheet.png", "drawings.json"
 SHOWN = (
     "Karla Light",
     "Amiri Bold",
@@ -76,19 +78,8 @@ def recipe(seed: int) -> Recipe:
 
 def finish(folders: list[Path]) -> None:
     """Add to the card what each seed draws of all held-out styles, and put a sheet of drawings beside it."""
-    images, texts = (part["meta_test"] for part in load_image_data())
-    found: list[dict[str, Any]] = []
-    for number, folder in enumerate(folders):
-        figures = json.loads((folder / FIGURES).read_text())
-        one: dict[str, Any] = {}
-        for prefix, learner, chosen in _learners(folder, figures):
-            drawings = draw_held_out(learner, images, texts, steps=chosen["steps"])
-            one |= {f"{prefix}{name}": value for name, value in judge_drawings(drawings).items()}
-            if not prefix:
-                one |= kinds_of(learner, figures, chosen["steps"])
-                if number == 0:
-                    sheet_of(drawings).savefig(PRETRAINED / NAME / SHEET, dpi=110)
-        found.append(one)
+    found = [drawn_by(folder) for folder in folders]
+    shutil.copyfile(folders[0] / SHEET, PRETRAINED / NAME / SHEET)
     card = json.loads((PRETRAINED / NAME / "card.json").read_text())
     drawn = {name: interval_95([one[name] for one in found])._asdict() for name in found[0]}
     aliases = {f"bits_per_code_{name}": card[name] for name in ("before", "after", "twin_after", "twin_time_after")}
@@ -96,6 +87,24 @@ def finish(folders: list[Path]) -> None:
     per_seed = {name: [round(one[name], 5) for one in found] for name in found[0]}
     write_card(PRETRAINED / NAME, {**card, **aliases, **drawn, "drawings_per_seed": per_seed})
     print(json.dumps(drawn, indent=1))
+
+
+def drawn_by(folder: Path) -> dict[str, Any]:
+    """How the drawings of one seed's learner and twins are judged; measured once, with a sheet of them beside it."""
+    kept = folder / DRAWN
+    if kept.exists():
+        return json.loads(kept.read_text())
+    images, texts = (part["meta_test"] for part in load_image_data())
+    figures, found = json.loads((folder / FIGURES).read_text()), {}
+    for prefix, learner, chosen in _learners(folder, figures):
+        drawings = draw_held_out(learner, images, texts, steps=chosen["steps"])
+        found |= {f"{prefix}{name}": value for name, value in judge_drawings(drawings).items()}
+        if not prefix:
+            found |= kinds_of(learner, figures, chosen["steps"])
+            sheet_of(drawings).savefig(folder / SHEET, dpi=110)
+    with written_aside(kept) as aside:
+        aside.write_text(json.dumps(found, indent=1))
+    return found
 
 
 def _learners(folder: Path, figures: Mapping[str, Any]) -> list[tuple[str, MetaLearner, dict[str, Any]]]:
@@ -115,8 +124,12 @@ def _learners(folder: Path, figures: Mapping[str, Any]) -> list[tuple[str, MetaL
 def kinds_of(learner: MetaLearner, figures: Mapping[str, Any], steps: int) -> dict[str, float]:
     """Bits per code before and after adaptation where something is shown: a hole, noise, and the like."""
     recipe, found = Recipe(**figures["recipe"]), {}
+    held_out = tuple(
+        {split: dict(list(tasks.items())[: None if split == "meta_test" else 2]) for split, tasks in part.items()}
+        for part in load_image_data()
+    )
     for kind in [kind for kind in IMAGE_KINDS if kind not in ("generation", "mixed")]:
-        tasks = preprocess_images(load_image_data(), kind, source_length=recipe.source_length)["tasks"]
+        tasks = preprocess_images(held_out, kind, source_length=recipe.source_length)["tasks"]
         episodes = tasks.split("meta_test").every_task(recipe.k_shot, recipe.n_query, recipe.meta_batch_size)
         losses = AdaptationCurve(learner, tuple(range(steps + 1)))(episodes)
         bits = in_bits(learner, episodes, losses, "code").mean(axis=0)
