@@ -164,11 +164,10 @@ class TaskTuner:
             for n in self.steps
         }
         best = min(means, key=lambda key: float(means[key]))
-        difference = own - found[best[:2]][:, best[2]]
-        error = difference.std(ddof=1) / np.sqrt(len(difference))
-        # Where the learner's own way diverges there is nothing to be cautious for.
-        if self.cautious and np.isfinite(own).all() and not difference.mean() > error:
-            best = (DEFAULT, 1.0, self.learner.algorithm.inner_steps)
+        if self.cautious and np.isfinite(own).all():  # where its own way diverges there is nothing to be cautious for
+            difference = own - found[best[:2]][:, best[2]]
+            if not difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)):
+                best = (DEFAULT, 1.0, self.learner.algorithm.inner_steps)
         return TaskChoice(*best, float(means[best]), float(own.mean()))
 
     def adapt(self, support: tuple[Any, Any], choice: TaskChoice | None = None) -> State:

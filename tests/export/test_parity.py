@@ -11,6 +11,7 @@ import pytest
 
 from metagpt_tf.export import ParityReport, ParityRow, export_saved_model, parity_report
 from metagpt_tf.export.differences import difference, first_difference
+from metagpt_tf.export.parity import _differences
 from metagpt_tf.export.parity_reference import Reference
 from metagpt_tf.export.readers import READERS, Unreadable, c_api
 from metagpt_tf.export.readers.base import definitions
@@ -158,6 +159,13 @@ def test_first_differences():
     )
     assert first_difference(np.zeros(2, int), np.zeros(3, int)) == "shape (3,), expected (2,)"
     assert difference(np.zeros(2), np.zeros(3)) == float("inf")
+
+
+def test_an_answer_that_is_no_number_is_no_small_difference():
+    far, _ = _differences({"output": np.zeros(2, "float32")}, {"output": np.full(2, np.nan, "float32")}, str)
+    assert not far <= 1e-3
+    row = ParityRow("litert", "score", far, 1.0, 1)
+    assert not ParityReport([row], 1e-3).passed
 
 
 def test_a_changed_model_is_noticed(saved_model, litert, learner):

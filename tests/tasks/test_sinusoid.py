@@ -61,6 +61,15 @@ def test_two_iterations_are_identical_and_seeds_differ() -> None:
     assert not np.array_equal(joined(batches(Sinusoid(), seed=1)), joined(batches(Sinusoid(), seed=2)))
 
 
+def test_a_later_beginning_skips_without_drawing() -> None:
+    whole = [episode.query_y.numpy() for episode in Sinusoid().as_dataset(3, 2, 2, seed=5, num_batches=4)]
+    later = [episode.query_y.numpy() for episode in Sinusoid().as_dataset(3, 2, 2, seed=5, num_batches=2, first=2)]
+    np.testing.assert_array_equal(later, whole[2:])
+    for wrong in (-1, 1.0, True):
+        with pytest.raises(ValueError, match="first must be a whole number of batches"):
+            Sinusoid().as_dataset(3, 2, 2, first=wrong)
+
+
 def test_an_episode_depends_on_its_number_not_on_the_batch() -> None:
     by_four = joined(batches(Sinusoid(), meta_batch_size=4, num_batches=3))
     by_six = joined(batches(Sinusoid(), meta_batch_size=6, num_batches=2))

@@ -213,6 +213,15 @@ def test_evolution_finds_the_best_that_keeps_the_budget(made):
     every = [Sizes(a, b, c) for a in (1, 2) for b in (2, 4) for c in (4, 8, 12, 16)]
     best = min((s for s in every if s[0] * s[1] * s[2] <= 70), key=Judge())
     assert evolve(made.model, Judge(), costs, population=6, generations=6) == best == Sizes(2, 4, 8)
+    judge = Judge()
+    evolve(made.model, judge, costs, population=len(every), generations=0)
+    assert len(judge.losses) >= 6  # who is there at the end is judged too
+
+
+def test_what_is_refused_leaves_the_folder_free(learner, episodes, tmp_path):
+    with pytest.raises(ValueError, match="num_heads"):
+        find_architecture(learner, episodes, episodes, {"size_mb": 1.0}, tmp_path, {"num_heads": [9]})
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_architecture_is_found_and_measured(learner, episodes, tmp_path):

@@ -59,6 +59,19 @@ def test_a_difference_within_its_error_keeps_the_default():
     assert bold.loss <= bold.default_loss
 
 
+def test_a_default_that_diverges_is_not_kept():
+    learner = linear(1e30)
+    choice = TaskTuner(learner, (), (1e-30,), max_steps=3).choose(support())
+    assert np.isfinite(choice.loss) and not np.isfinite(choice.default_loss)
+
+
+def test_a_pruned_learner_keeps_its_zeros_in_every_option():
+    pruned = MetaLearner(linear().model, MAML(1, 0.1), keep_zeros=True)
+    pruned.compile("sgd", "mse")
+    tuner = TaskTuner(pruned, (), (1.0,), options={"alfa": ALFA(1, 0.1)})
+    assert all(one.keep_zeros for one in tuner.learners.values())
+
+
 def test_scopes_and_adaptive_rates_are_options():
     layers = [keras.Input((1,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(1, name="head")]
     model = keras.Sequential(layers)

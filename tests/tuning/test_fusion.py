@@ -281,6 +281,8 @@ def test_shapes_and_kinds_are_refused():
         fuse([made.model, made.model], "greedy_soup")
     with pytest.raises(TypeError, match="can be put side by side"):
         fuse([regression(0, algorithm="alfa"), regression(1, algorithm="alfa")])
+    with pytest.raises(TypeError, match="received Dynamic"):  # a kin of MAML that is more than its rates
+        fuse([regression(0, algorithm="dynamic"), regression(1, algorithm="dynamic")])
     with pytest.raises(ValueError, match="one shape"):
         fuse([MetaGPT(source_length=n, target_length=8, dim=8, num_heads=2, num_layers=1) for n in (8, 9)])
     assert isinstance(fuse([text_learner(0).model, text_learner(1).model]), FusedGPT)

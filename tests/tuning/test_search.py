@@ -242,6 +242,12 @@ def test_sizes_of_another_model_are_refused(regression, waves, tmp_path):
         search(3, {"num_layers": [1]}, waves, tmp_path)
 
 
+def test_options_that_nobody_reads_are_refused(regression, waves, tmp_path):
+    for name, words in (("learning_rat", "Did you mean 'learning_rate'"), ("n_query", "Give n_query=… to search")):
+        with pytest.raises(ValueError, match=words):
+            search(regression, {"scope": ["all"]}, waves, tmp_path, "grid", options={name: 3}, **SIZES)
+
+
 def test_another_search_in_the_same_folder_is_refused(regression, waves, tmp_path):
     search(regression, {"scope": ["all"]}, waves, tmp_path, "grid", **{**SIZES, "steps": 0, "rungs": 1})
     for space, tasks in (({"scope": ["head"]}, waves), ({"scope": ["all"]}, Sinusoid(phase=(0.0, 1.0)))):

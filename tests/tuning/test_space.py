@@ -80,3 +80,19 @@ def test_a_preset_and_a_size():
 def test_widths_that_heads_do_not_divide_are_refused(base):
     with pytest.raises(ValueError, match="dim=12 with num_heads=8"):
         base.check(Space.of(dim=[16, 12], num_heads=[4, 8]))
+    with pytest.raises(ValueError, match="dim=10 with num_heads=4"):  # within a range, not at its ends
+        base.check(Space.of(dim={"low": 8, "high": 16, "step": 2}, num_heads=[4]))
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ({"dropout": [0.1, 1.5]}, "dropout=1.5, which cannot be"),
+        ({"num_layers": [1, 0]}, "num_layers=0, which cannot be"),
+        ({"inner_steps": {"low": 1.0, "high": 2.5}}, "inner_steps=.*, which cannot be"),
+        ({"algorithm": ["maml", "reptile"], "rate_multiplier": [0.5]}, "algorithm='reptile', which cannot be"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_any_trial(base, axes, words):
+    with pytest.raises(ValueError, match=words):
+        base.check(Space.of(**axes))
