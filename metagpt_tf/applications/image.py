@@ -209,7 +209,8 @@ def generate_images(
         samples: drawings of each description; more than one needs a `sampler` that draws.
         given: `(N, H, W, C)` in [0, 1], what is shown of each, for a model that was trained to read it; a coarser
             image is enlarged to that size first.
-        hidden: `(N, H/4, W/4)` bool, which codes of `given` are hidden: the hole of an inpainting.
+        hidden: `(N, H/4, W/4)` bool, which codes of `given` are hidden: the hole of an inpainting. The others stay as
+            they are given, and what is hidden is drawn in the light of those before it, row by row.
         autoencoder: whose codes the model writes; `None` for the trained `glyph_codes`.
         sampler, seed: as in `MetaGPT.generate`.
         guidance: above 1 the drawing follows its description and what is given more closely than the model by itself
@@ -233,12 +234,19 @@ def generate_images(
         )
     prompts = as_prompts([text_prompt] if isinstance(text_prompt, str) else text_prompt, "the prompts")
     shown = _shown(drawing.autoencoder, given, hidden, len(prompts))
+    known = None if hidden is None else _known(drawing, shown).repeat(samples, axis=0)
     sources = [source for source, _ in paired("text_prompt", prompts, shown, shown)]
     repeated = [source for source in sources for _ in range(samples)]
-    images, whole = drawn(drawing, generator, repeated, state, sampler, seed, guidance)
+    images, whole = drawn(drawing, generator, repeated, state, sampler, seed, guidance, known)
     if not whole.all():
         warnings.warn(f"{int((~whole).sum())} of {len(whole)} drawings lack codes.", stacklevel=2)
     return images
+
+
+def _known(drawing: Drawing, shown: list[str]) -> np.ndarray:
+    """The ids of codes that are shown, and -1 where one is hidden, `(N, places)`."""
+    ids = np.array([drawing.tokenizer.encode(text) for text in shown])
+    return np.where(ids >= drawing.first, ids, generation.OPEN)
 
 
 def _shown(autoencoder: ImageAutoencoder, given: Any, hidden: Any, count: int) -> list[str]:

@@ -153,11 +153,21 @@ def warn_of_paper(images: Any) -> None:
 
 
 def drawn(
-    drawing: Drawing, model: Any, sources: list[str], state: Any, sampler: Any, seed: int | None, guidance: float
+    drawing: Drawing,
+    model: Any,
+    sources: list[str],
+    state: Any,
+    sampler: Any,
+    seed: int | None,
+    guidance: float,
+    known: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images `(N, H, W, C)` of sources, and whether each was written whole; see `generate_images`."""
+    """Images `(N, H, W, C)` of sources, and whether each was written whole; see `generate_images`.
+
+    `known` are ids `(N, places)` that are kept as they are, -1 where the model is to draw.
+    """
     without = None if guidance == 1.0 else [END] * len(sources)
-    ids = model.text_generator.ids(sources, state, sampler, seed, without, guidance)
+    ids = model.text_generator.ids(sources, state, sampler, seed, without, guidance, known)
     images, whole = drawing.images_of(ids)
     return images.numpy(), whole.numpy()
 

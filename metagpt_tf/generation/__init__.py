@@ -5,11 +5,13 @@ Knows nothing of models: whoever can write `step(tokens, position, cache) -> (lo
 
 from metagpt_tf.generation.beam import Beam
 from metagpt_tf.generation.decoding import Cache, Step, decode
+from metagpt_tf.generation.forcing import OPEN, forced
 from metagpt_tf.generation.guidance import guided
 from metagpt_tf.generation.samplers import Greedy, MinP, Random, Sampler, TopK, TopP, get, registry
 from metagpt_tf.generation.streaming import stream
 
 __all__ = [
+    "OPEN",
     "Beam",
     "Cache",
     "Greedy",
@@ -20,6 +22,7 @@ __all__ = [
     "TopK",
     "TopP",
     "decode",
+    "forced",
     "get",
     "guided",
     "registry",

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from metagpt_tf.generation import Step, decode, guided
+from metagpt_tf.generation import Step, decode, forced, guided
 from metagpt_tf.models.text_generation import TextGenerator
 
 
@@ -45,12 +45,14 @@ class Generating(keras.Model):
         seed: Any = (0, 0),
         without: Any = None,
         guidance: float = 1.0,
+        known: Any = None,
         **options: Any,
     ) -> Any:
         """Generate inside a graph, ids `(B, S)` int32 to `(B, max_length)` int32; options as in `generation.decode`.
 
         With a `guidance` other than 1 (see `generation.guided`), `without` is the source without its description,
-        `(B, S')`.
+        `(B, S')`. `known` are tokens that are to be written, `(B, max_length)` int32, -1 where the model is to choose
+        (see `generation.forced`).
         """
         batch_size = source.shape[0] if source.shape[0] is not None else ops.shape(source)[0]
         step: Step = self.decode_step
@@ -62,6 +64,8 @@ class Generating(keras.Model):
             )
         if guidance != 1.0:
             step, cache = guided(step, guidance), (cache, self.start_cache(without, batch_size, max_length))
+        if known is not None:
+            step, cache = forced(step), (cache, known)
         return decode(
             step,
             cache,

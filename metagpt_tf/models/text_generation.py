@@ -58,16 +58,20 @@ class TextGenerator:
         seed: int | None = None,
         without: Sequence[str] | None = None,
         guidance: float = 1.0,
+        known: Any = None,
     ) -> np.ndarray:
         """What is written for prompts, as ids `(B, T)`: for texts that are more than text, as codes of images are.
 
         With a `guidance` other than 1, `without` are the prompts without their description; see `generation.guided`.
+        `known` are tokens that are to be written, `(B, at most T)`, -1 where the model is to choose; see
+        `generation.forced`.
         """
         given = self._inputs(list(prompts), state, None, sampler, seed, False, None)
         source, vector, fast, length, sampler, seeds = given
         free = None if without is None else tf.constant(self._source(list(without), False))
         function = self._function(fast, length, sampler, (), True, float(guidance))
-        return function(tf.constant(source), vector, seeds, free).numpy()
+        fixed = None if known is None else tf.constant(_all_known(known, len(source), length))
+        return function(tf.constant(source), vector, seeds, free, fixed).numpy()
 
     def _inputs(
         self,
@@ -99,8 +103,9 @@ class TextGenerator:
         if key not in self._compiled:
             stops = self._stop_ids(stop)
 
-            def run(source: Any, state: Any, seed: Any, without: Any = None) -> tf.Tensor:
-                options = {} if guidance == 1.0 else {"without": without, "guidance": guidance}
+            def run(source: Any, state: Any, seed: Any, without: Any = None, known: Any = None) -> tf.Tensor:
+                options: dict[str, Any] = {} if known is None else {"known": known}
+                options |= {} if guidance == 1.0 else {"without": without, "guidance": guidance}
                 with keras.StatelessScope(state_mapping=[] if fast is None else fast.mapping(state)):
                     return self.model.generate_ids(source, length, sampler, seed, stop_sequences=stops, **options)
 
@@ -210,6 +215,17 @@ class TextGenerator:
         if not isinstance(seed, int | np.integer):
             raise ValueError(f"seed must be an integer or None, received {seed!r} of type {type(seed).__name__}.")
         return tf.constant([0, seed % 2**31], tf.int32)
+
+
+def _all_known(known: Any, rows: int, length: int) -> np.ndarray:
+    """Known tokens for every place, -1 where none is given."""
+    given = np.asarray(known)
+    if given.ndim != 2 or len(given) != rows or given.shape[1] > length or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"known must be whole numbers ({rows}, at most {length}), -1 where the model is to choose; received shape "
+            f"{given.shape} of {given.dtype}."
+        )
+    return np.pad(given.astype("int32"), [(0, 0), (0, length - given.shape[1])], constant_values=generation.OPEN)
 
 
 def scope_sizes(model: keras.Model) -> dict[str, int]:

@@ -92,10 +92,14 @@ def test_fit_evaluate_draw(data: Any, autoencoder: ImageAutoencoder) -> None:
 def test_what_is_shown_and_hidden_reaches_the_model(data: Any, autoencoder: ImageAutoencoder, monkeypatch: Any) -> None:
     learner = define_meta_gpt_image_model("nano", autoencoder=autoencoder, **SIZES)
     read: list[str] = []
-    whole = Drawing(autoencoder).tokenizer.pack(codes_to_text(np.zeros((1, 7, 7), int)), 50)
+    rests: list[tuple[Any, ...]] = []
+    pack = Drawing(autoencoder).tokenizer.pack
+    whole = pack(codes_to_text(np.zeros((1, 7, 7), int)), 50)
+    whole_of = lambda image: pack(codes_to_text(autoencoder.encode(image)), 50)  # noqa: E731
 
     def ids(sources: list[str], *rest: Any) -> np.ndarray:
         read.extend(sources)
+        rests.append(rest)
         return whole
 
     monkeypatch.setattr(learner.model.text_generator, "ids", ids)
@@ -105,6 +109,8 @@ def test_what_is_shown_and_hidden_reaches_the_model(data: Any, autoencoder: Imag
     generate_images(learner, "letter A", given=image, hidden=hidden, autoencoder=autoencoder)
     generate_images(learner, "letter A", given=image, autoencoder=autoencoder)
     assert read == ["___" + shown[3:] + "letter A:", shown + "letter A:"]
+    known = rests[0][-1]
+    assert (known[0, :3] == -1).all() and (known[0, 3:] == whole_of(image)[0, 3:49]).all() and rests[1][-1] is None
     with pytest.raises(ValueError, match=r"hidden is \(1, 7, 7\) bool"):
         generate_images(learner, "letter A", given=image, hidden=hidden[0], autoencoder=autoencoder)
     with pytest.raises(ValueError, match="there are none"):
