@@ -264,7 +264,7 @@ def test_another_letter_leaves_the_first_as_it_was_drawn(tab):
     for key in ["Shift+ArrowDown"] * 8 + ["Space"]:
         tab.page.keyboard.press(key)
     ink = """() => [...document.querySelectorAll("#glyphs-given canvas")].map((one) =>
-        [...one.getContext("2d").getImageData(0, 0, one.width, one.height).data].some((value) => value < 128))"""
+        [...one.getContext("2d").getImageData(0, 0, one.width, one.height).data].some((value) => value < 230))"""
     drawn = tab.page.evaluate(ink)
     assert drawn[0] and not any(drawn[1:])
     tab.page.click("#glyphs-given li:nth-child(2) button")
