@@ -97,12 +97,7 @@ def test_presets_of_the_package_say_what_they_are(name: str) -> None:
         assert key in found.card
 
 
-ONE_SEED = pytest.mark.xfail(strict=True, reason="image_nano was trained once so far")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=ONE_SEED if name == "image_nano" else ()) for name in pretrained_names()]
-)
+@pytest.mark.parametrize("name", pretrained_names())
 def test_presets_of_the_package_are_of_three_seeds(name: str) -> None:
     assert len(Preset(PRETRAINED / name).card["seeds"]) >= 3
 
