@@ -54,8 +54,8 @@ ABOUT = {
     "meta-training on plain glyphs.",
     "limits": "Glyphs of 28 x 28 only, light on dark, latin letters and digits, by their description ('letter g'). It "
     "takes over weight, width and slant of a style, and loses some letters by it. Its meta-training showed it no "
-    "images, and after it little use is made of what is shown, but for a hole, around which what is shown stays. Kernel "
-    "distances are by this package's own judge of glyphs and not comparable with published FID.",
+    "images, and after it little use is made of what is shown, but for a hole, around which what is shown stays. "
+    "Kernel distances are by this package's own judge of glyphs and not comparable with published FID.",
 }
 
 
