@@ -1,9 +1,7 @@
 """Loading a `.keras` file or a preset whole or not at all."""
 
-import contextlib
 import importlib
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,7 +19,8 @@ from metagpt_tf.presets import Preset, find_preset, save_preset
 
 __all__ = ["check_file", "load_learner", "load_model", "save_learner"]
 
-OWN_MODULE = re.compile(r'"module":\s*"(metagpt_tf(?:\.\w+)+)"')
+# Of rooms above this one: modules with classes that a file may name. Nothing else that it names is imported.
+ABOVE = ("metagpt_tf.tuning.elastic",)
 
 
 def check_file(path: str | os.PathLike) -> Path:
@@ -94,11 +93,11 @@ def load_model(path: str | os.PathLike, compile: bool = True) -> keras.Model:
 
 
 def _import_classes_of(path: Path) -> None:
-    """Import those modules of this package that a file names; rooms above this one have classes too."""
+    """Import those modules of `ABOVE` that a file names."""
     with zipfile.ZipFile(path) as archive:
-        config = archive.read("config.json").decode("utf-8", "replace")
-    for module in sorted(set(OWN_MODULE.findall(config))):
-        with contextlib.suppress(ModuleNotFoundError):  # Keras names the class that is missing
+        config = archive.read("config.json")
+    for module in ABOVE:
+        if f'"{module}"'.encode() in config:
             importlib.import_module(module)
 
 

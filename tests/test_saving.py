@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+import metagpt_tf
 from metagpt_tf.meta import MetaLearner
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.reinforcement import RL2, Bandits
-from metagpt_tf.saving import check_file, load_learner, load_model, save_learner
+from metagpt_tf.saving import ABOVE, check_file, load_learner, load_model, save_learner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,6 +114,18 @@ def test_a_class_that_nobody_registered(tmp_path: Path):
     model.save(tmp_path / "private.keras")
     with pytest.raises(ValueError, match=r"(?s)is whole, and Keras cannot build.*must be registered"):
         load_model(tmp_path / "private.keras")
+
+
+def test_every_class_that_a_file_may_name_is_found() -> None:
+    """A module with such a class is imported by `saving`, or stands in its list."""
+    package = Path(metagpt_tf.__file__).parent
+    below = {"layers", "models", "meta", "reinforcement", "tokenizers", "generation", "tasks", "fast_weights"}
+    marked = {
+        ".".join(("metagpt_tf", *path.relative_to(package).with_suffix("").parts))
+        for path in package.rglob("*.py")
+        if "@keras.saving.register_keras_serializable" in path.read_text(encoding="utf-8")
+    }
+    assert {module for module in marked if module.split(".")[1] not in below} == set(ABOVE)
 
 
 def test_a_preset_of_a_pruned_learner_keeps_its_zeros(tmp_path):

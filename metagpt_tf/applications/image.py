@@ -59,7 +59,8 @@ def load_image_data(
             by `datasets.load_image_sets`); `None` for the bundled glyphs, where a style is a task and "letter g" a
             description.
         image_shape: of your own images.
-        **options: `label_names` and `examples_per_class` (200 unless given) of `datasets.load_image_sets`.
+        **options: `label_names` and `examples_per_class` (200 unless given) of `datasets.load_image_sets`; a folder
+            with a folder for each task has its own descriptions and is read whole.
 
     The bundled glyphs are light on dark, 0 the ground and 1 the ink, and what is trained on them expects that.
 

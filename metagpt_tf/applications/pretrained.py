@@ -14,7 +14,6 @@ import keras
 import numpy as np
 
 from metagpt_tf.applications import code, image, language
-from metagpt_tf.applications.image import load_image_data
 from metagpt_tf.applications.image_drawings import draw_held_out, judge_drawings
 from metagpt_tf.applications.intervals import interval_95
 from metagpt_tf.applications.pretraining import in_bits
@@ -174,7 +173,7 @@ def measure_preset(name: str | os.PathLike) -> dict[str, Any]:
 
 def _drawn_again(card: Mapping[str, Any], learner: MetaLearner) -> dict[str, Any]:
     """What a preset draws of the held-out styles and how it is judged, beside the card's figures of its seed."""
-    images, texts = load_image_data(**card["origin"]["load"])
+    images, texts = image.load_image_data(**card["origin"]["load"])
     now = judge_drawings(draw_held_out(learner, images["meta_test"], texts["meta_test"], card["k"], card["steps"]))
     return {"drawings": now, "drawings_card": {name: card["drawings_per_seed"][name][0] for name in now}}
 

@@ -116,7 +116,7 @@ class TaskDistribution(abc.ABC):
         _check_positive("meta_batch_size", meta_batch_size)
         if num_batches is not None:
             _check_positive("num_batches", num_batches)
-        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+        if isinstance(first, bool) or not isinstance(first, numbers.Integral) or first < 0:
             raise ValueError(f"first must be a whole number of batches, at least 0; received {first!r}.")
         self.check(k_shot, n_query)
         stream = stateless_seed(seed)

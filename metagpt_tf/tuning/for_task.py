@@ -112,9 +112,9 @@ class TaskTuner:
         self.multipliers = tuple(dict.fromkeys((1.0, *multipliers)))
         self.steps = tuple(range(max(max_steps, learner.algorithm.inner_steps) + 1))
         self.learners = {DEFAULT: learner, **self._others(scopes, options or {})}
-        self._curves, self._measured = (
-            {name: AdaptationCurve(one, self.steps) for name, one in self.learners.items()} for _ in range(2)
-        )  # folds have other shapes than whole tasks: a graph for each
+        # Folds have other shapes than whole tasks: a graph for each.
+        self._curves = {name: AdaptationCurve(one, self.steps) for name, one in self.learners.items()}
+        self._measured = {name: AdaptationCurve(one, self.steps) for name, one in self.learners.items()}
 
     def _others(self, scopes: Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, MetaLearner]:
         learner = self.learner
