@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from metagpt_tf.export.signatures import Exported, traced
-from metagpt_tf.generation.per_request import Settings
+from metagpt_tf.generation.per_request import PerRequest, Settings
 from metagpt_tf.models.drawing import Drawing
 from metagpt_tf.registry import closest
 
@@ -64,7 +64,7 @@ def device_signatures(exported: Exported, shapes: DeviceShapes) -> Functions:
     if exported.is_generator:
         source = exported.input_spec(rows, "source")
         functions["generate"] = traced(
-            lambda source, state: {"output": exported.generate(source, state)}, source, state
+            lambda source, state: {"output": exported.decode_on_device(source, state)}, source, state
         )
     else:
         functions["predict"] = traced(
@@ -90,7 +90,7 @@ def _sample(exported: Exported, shapes: DeviceShapes, state: tf.TensorSpec) -> F
 
     def sample(source: Any, state: Any, noise: Any, temperature: Any, top_k: Any, top_p: Any) -> Functions:
         settings = Settings(temperature, top_k, top_p, seed=None, max_length=None)
-        return {"output": exported.sample_with_noise(source, settings, noise, state)}
+        return {"output": exported.decode_on_device(source, state, PerRequest(settings), noise)}
 
     return {
         "sample": traced(

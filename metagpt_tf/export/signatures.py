@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metagpt_tf.export.device_loop import step_for_litert
 from metagpt_tf.export.state_mark import mark_of
 from metagpt_tf.export.stored_weights import StoredWeights, as_read
 from metagpt_tf.fast_weights import FastWeights
@@ -90,13 +91,17 @@ class Exported:
 
     def with_state(self, state: tf.Tensor | None, function: Callable[[], Any], witness: tf.Tensor) -> Any:
         """Run `function` with `state` in place of the scope's variables; `witness` is an input of the graph."""
+        with keras.StatelessScope(state_mapping=self._weights(state, witness)):
+            return function()
+
+    def _weights(self, state: tf.Tensor | None, witness: tf.Tensor) -> list[tuple[Any, tf.Tensor]]:
+        """Each variable with what stands in its place."""
         given: dict[int, Any] = {}
         if state is not None:
             with self.stored.scope(), places_found_by_graph(witness, self._constant_places):
                 given = {id(v): (v, weight) for v, weight in self.layout.mapping(state)}
         kept = [(v, weight) for v, weight in self.stored.mapping() if id(v) not in given]
-        with keras.StatelessScope(state_mapping=[*kept, *given.values()]):
-            return function()
+        return [*kept, *given.values()]
 
     def generate(self, source: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Greedy ids `(B, T)` for `source (B, S)`."""
@@ -117,16 +122,18 @@ class Exported:
         model = self.model
         source = model.tokenizer.encode_tensor(text, self.source_length)
         step = ending(model.decode_step, settings.max_length, model.tokenizer.eos_id)
-        return self._decoded(source, step, settings, tf.shape(source)[0], state)
+        return self._decoded(source, step, PerRequest(settings), tf.shape(source)[0], state)
 
-    def sample_with_noise(
-        self, source: tf.Tensor, settings: Settings, noise: tf.Tensor, state: tf.Tensor | None = None
+    def decode_on_device(
+        self, source: tf.Tensor, state: tf.Tensor, sampler: Any = "greedy", noise: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Ids `(B, T)` for ids `(B, S)`, drawn with Gumbel noise `(B, T, V)` that is given; seeds are not used."""
-        return self._decoded(source, self.model.decode_step, settings, source.shape[0], state, noise)
+        """Ids `(B, T)` for ids `(B, S)`, as `generate` gives them, or drawn with Gumbel noise `(B, T, V)`."""
+        learned = {id(v) for v in self.layout.variables}
+        step = step_for_litert(self.model.decode_step, self._weights(state, source), learned, source)
+        return self._decoded(source, step, sampler, source.shape[0], state, noise)
 
     def _decoded(
-        self, source: tf.Tensor, step: Any, settings: Settings, rows: Any, state: Any, noise: Any = None
+        self, source: tf.Tensor, step: Any, sampler: Any, rows: Any, state: Any, noise: Any = None
     ) -> tf.Tensor:
         tokenizer, length = self.model.tokenizer, self.target_length
 
@@ -139,7 +146,7 @@ class Exported:
                 eos_id=tokenizer.eos_id,
                 pad_id=tokenizer.pad_id,
                 max_length=length,
-                sampler=PerRequest(settings),
+                sampler=sampler,
                 noise=noise,
             )
 

@@ -7,6 +7,7 @@ import pytest
 from metagpt_tf.applications.image import define_meta_gpt_image_model, glyph_prompts
 from metagpt_tf.applications.optimization import deploy_model
 from metagpt_tf.export import export_litert, export_saved_model
+from metagpt_tf.kept_zeros import is_prunable
 from metagpt_tf.meta import MAML, MetaLearner
 from metagpt_tf.models import ImageAutoencoder, MetaGPT
 from metagpt_tf.tokenizers.image_codes import first_code_id
@@ -45,6 +46,20 @@ def saved_model(learner, tmp_path_factory):
 @pytest.fixture(scope="session")
 def litert(learner, tmp_path_factory):
     return export_litert(learner, tmp_path_factory.mktemp("litert") / "model.tflite", k_shot=K)
+
+
+@pytest.fixture(scope="session")
+def pruned():
+    """A learner four fifths of whose weights are zero, and stay so."""
+    model = small_model()
+    for variable in model.trainable_variables:
+        if is_prunable(variable):
+            values = variable.numpy()
+            values[np.abs(values) < np.quantile(np.abs(values), 0.8)] = 0.0
+            variable.assign(values)
+    learner = MetaLearner(model, MAML(2, 0.3), keep_zeros=True)
+    learner.compile("adam")
+    return learner
 
 
 @pytest.fixture(scope="session")

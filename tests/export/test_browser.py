@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 
 from metagpt_tf.applications.device_deployment import EXAMPLE, PROMPT
+from metagpt_tf.applications.optimization import deploy_model
 from metagpt_tf.datasets import functions_at
-from metagpt_tf.export import LiteRTRunner, parity_report
-from metagpt_tf.export.browser import browser
+from metagpt_tf.export import LiteRTRunner, export_litert, parity_report
+from metagpt_tf.export.browser import BrowserRunner, browser
 from metagpt_tf.export.page_server import PageServer
 from metagpt_tf.export.readers import Unreadable
 from metagpt_tf.fast_weights import State
 from metagpt_tf.models import MetaGPT
 from metagpt_tf.tokenizers import ByteTokenizer
 
+from .conftest import K, support
 from .test_damaged_files import damaged
 
 SHOTS = Path(__file__).parents[2] / "runs" / "screenshots"
@@ -136,6 +138,50 @@ def test_every_signature_equals_python(chromium, page, drawer, codes, drawn):
     assert report.passed and len(report.rows) == 8, str(report)
 
 
+@pytest.mark.parametrize(
+    ("subject", "quantization"),
+    [("learner", "dynamic_int8"), ("learner", "weight_int4"), ("pruned", "float32"), ("pruned", "weight_int8")],
+)
+def test_a_compressed_file_answers_as_in_python(chromium, request, tmp_path, subject, quantization):
+    del chromium  # skipped without it
+    learner = request.getfixturevalue(subject)
+    x, y = support(learner.model)
+    path = export_litert(learner, tmp_path / "small.tflite", K, quantization=quantization)
+    runner = LiteRTRunner(path)
+    state = runner.adapt(x, y)
+    with BrowserRunner(path) as tab:
+        np.testing.assert_allclose(tab.adapt(x, y), state, atol=1e-3)
+        np.testing.assert_array_equal(tab.generate(x[:1], state), runner.generate(x[:1], state))
+
+
+def test_a_page_with_a_compressed_learner(chromium, pruned, tmp_path):
+    """Pruned, and stored in eight bits: it learns from a file, and its state is one of Python's."""
+    deployed = deploy_model(pruned, "web", tmp_path / "page", "code", k_shot=K, quantization="weight_int8")
+    with PageServer(tmp_path / "page") as opened:
+        tab = Tab(chromium, opened.url)
+        tab.ready("code").page.click("#code-learn")
+        tab.until("document.querySelector('#code-message').textContent.startsWith('Learned')")
+        with tab.page.expect_download() as download:
+            tab.page.click("#code-save")
+        download.value.save_as(tmp_path / "state.npz")
+        tab.context.close()
+    pack, pairs = ByteTokenizer().pack, functions_at(_example(tmp_path))
+    rows = [pairs[i] for i in (0, 2, 5)]
+    runner = LiteRTRunner(deployed.litert)
+    state = runner.load_state(tmp_path / "state.npz")
+    expected = runner.adapt(pack([s for s, _ in rows], 16), pack([t for _, t in rows], 16))
+    assert len(state) < 0.3 * pruned.model.count_params()
+    np.testing.assert_allclose(state, expected, atol=1e-3)
+    assert not tab.wrong
+
+
+def _example(folder):
+    """The file that the page begins with, as a file of Python."""
+    path = folder / "example.py"
+    path.write_text(EXAMPLE.read_text())
+    return path
+
+
 def test_it_reads_a_file_and_completes(tab, page, tmp_path):
     tab.ready()
     tab.page.focus("#tab-glyphs")
@@ -150,9 +196,7 @@ def test_it_reads_a_file_and_completes(tab, page, tmp_path):
     assert not tab.wrong
     tab.shot("code")
     runner = LiteRTRunner(page / "models" / "code" / "model.tflite")
-    example = tmp_path / "example.py"
-    example.write_text(EXAMPLE.read_text())
-    pack, pairs = ByteTokenizer().pack, functions_at(example)
+    pack, pairs = ByteTokenizer().pack, functions_at(_example(tmp_path))
     rows = [pairs[i] for i in (0, 2, 5)]  # spread evenly, as the page takes them
     state = runner.adapt(pack([s for s, _ in rows], 16), pack([t for _, t in rows], 16))
     expected = ByteTokenizer().decode(runner.generate(pack([PROMPT], 16), state)[0])

@@ -12,19 +12,6 @@ from metagpt_tf.meta import MAML, MetaLearner
 from .conftest import K, small_model, support
 
 
-@pytest.fixture(scope="module")
-def pruned():
-    model = small_model()
-    for variable in model.trainable_variables:
-        if is_prunable(variable):
-            values = variable.numpy()
-            values[np.abs(values) < np.quantile(np.abs(values), 0.8)] = 0.0
-            variable.assign(values)
-    learner = MetaLearner(model, MAML(2, 0.3), keep_zeros=True)
-    learner.compile("adam")
-    return learner
-
-
 def zeros_of(learner, state):
     weights = learner.layout.unpack(tf.constant(np.asarray(state)))
     pairs = zip(learner.layout.variables, weights, strict=True)

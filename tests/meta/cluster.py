@@ -25,8 +25,8 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy() if joined else tf.distrib
 assert strategy.num_replicas_in_sync == (2 if joined else 1)
 keras.utils.set_random_seed(0)
 with strategy.scope():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(6), keras.layers.BatchNormalization()])
-    model.add(keras.layers.Activation("tanh"))
+    # Normalized after tanh: a kernel just before a normalization may have any scale, and rounding moves it freely.
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(6, "tanh"), keras.layers.BatchNormalization()])
     model.add(keras.layers.Dense(1))
     learner = MetaLearner(model, MAML(2, 0.05, learn_rate=True), options["form"])
     optimizer = {"sgd": keras.optimizers.SGD(0.05), "adam": keras.optimizers.Adam(0.01)}[options["optimizer"]]
