@@ -53,6 +53,7 @@ SPACE = {
     "rate_multiplier": {"low": 0.5, "high": 2.0, "log": True},
 }
 CONTINUED = {"learning_rate": 1e-3, "optimizer": "adam", "schedule": "cosine"}  # as the preset was meta-trained
+FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # on the inner rates
 PARTS = ((0.5, 0.5, 0.25), (1.0, 0.5, 0.5))  # shares of layers, heads and neurons
 FUSIONS: dict[str, dict[str, Any]] = {
     "soup": {"how": "soup"},
@@ -61,7 +62,7 @@ FUSIONS: dict[str, dict[str, Any]] = {
     "stacking": {"how": "stacking"},
 }
 SETTINGS = ("trials", "steps", "plain_steps", "elastic_steps", "batches", "validation", "passes", "tasks")
-GROUPS = ("default", "tuned", "fused", "task_specific", "elastic")
+GROUPS = ("default", "inner_rate", "tuned", "fused", "task_specific", "elastic")
 
 
 def parse() -> argparse.Namespace:
@@ -127,10 +128,10 @@ class Bench:
         probe.set_weights(learner.get_weights())
         return curve
 
-    def best_multiplier(self, learner: MetaLearner) -> float:
+    def best_multiplier(self, learner: MetaLearner, among: Sequence[float] = (0.3, 1.0), batches: int = 2) -> float:
         """The factor on the inner rates that is best on validation tasks."""
         curve = self.curve_of(learner)
-        found = {m: float(curve(self.validation.take(2), m)[:, 1].mean()) for m in (0.3, 1.0)}
+        found = {m: float(curve(self.validation.take(batches), m)[:, 1].mean()) for m in among}
         return min(found, key=lambda m: found[m] if np.isfinite(found[m]) else np.inf)
 
     def row(self, variant: str, measure: Callable[[], dict[str, Any]]) -> None:
@@ -168,6 +169,18 @@ class Bench:
     def default(self) -> None:
         """The preset as it is."""
         self.row("default", lambda: self.over_tasks(self.original, 0.0))
+
+    def inner_rate(self) -> None:
+        """The preset as it is, all of its inner rates scaled by the factor that is best on validation tasks."""
+
+        def measure() -> dict[str, Any]:
+            factor = self.best_multiplier(self.original, FACTORS, self.options.validation)
+            before, after = self.bits(self.original, factor).T
+            difference = over_episodes(after - self.bits(self.original)[:, 1])
+            over = {"over": "episodes", "n": len(after), "before": float(before.mean()), "minus_default": difference}
+            return {"after": over_episodes(after), "gradient_evaluations": 0.0, **over, "rate_multiplier": factor}
+
+        self.row("inner_rate", measure)
 
     @functools.cached_property
     def searched(self) -> Any:

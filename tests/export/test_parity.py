@@ -1,6 +1,7 @@
 """The parity report, and that it can fail."""
 
 import json
+import logging
 import shutil
 import struct
 import subprocess
@@ -74,10 +75,13 @@ def test_the_c_api_answers_every_signature(writer, written):
 def test_openvino_answers_as_keras_does_where_it_can_read(writer, written):
     pytest.importorskip("openvino")
     ids, text = ["generate", "generate_adapted_ids"], ["serving_default"]
+    root = logging.getLogger()
+    before = root.level, [*root.filters], [*root.handlers]
     report = parity_report(writer, written, support=support(writer.model), readers=["openvino"], signatures=ids + text)
     assert report.passed, str(report)
     assert [row.signature for row in report.rows] == ids
     assert [name for _, name, _ in report.unreadable] == text and "DecodePaddedRaw" in report.unreadable[0][2]
+    assert (root.level, root.filters, root.handlers) == before  # OpenVINO's own logging changes them
 
 
 def test_answers_mean_something(writer, written):

@@ -1,9 +1,11 @@
 """OpenVINO: another runtime altogether, for the signatures whose operations it has."""
 
+import contextlib
 import importlib
+import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,13 +48,26 @@ class OpenVinoReader(Reader):
         with tempfile.TemporaryDirectory() as folder:
             _only(signature, self.directory, Path(folder))
             try:
-                model = self._openvino.convert_model(folder)
+                with _root_logger_kept():
+                    model = self._openvino.convert_model(folder)
             except Exception as error:  # of a type that it does not publish
                 reason = _lacking(str(error))
                 if reason is None:
                     raise
                 raise Unreadable(reason) from error
             return self._openvino.compile_model(model, "CPU")
+
+
+@contextlib.contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """A conversion that fails leaves the root logger, and so everyone's warnings, at the level ERROR."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, [*root.filters], [*root.handlers]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def _only(signature: str, directory: Path, folder: Path) -> None:
