@@ -122,22 +122,23 @@ class Exported:
         model = self.model
         source = model.tokenizer.encode_tensor(text, self.source_length)
         step = ending(model.decode_step, settings.max_length, model.tokenizer.eos_id)
-        return self._decoded(source, step, PerRequest(settings), tf.shape(source)[0], state)
+        return self._decoded(source, step, PerRequest(settings), tf.shape(source)[0], self._weights(state, source))
 
     def decode_on_device(
         self, source: tf.Tensor, state: tf.Tensor, sampler: Any = "greedy", noise: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Ids `(B, T)` for ids `(B, S)`, as `generate` gives them, or drawn with Gumbel noise `(B, T, V)`."""
         learned = {id(v) for v in self.layout.variables}
-        step = step_for_litert(self.model.decode_step, self._weights(state, source), learned, source)
-        return self._decoded(source, step, sampler, source.shape[0], state, noise)
+        weights = self._weights(state, source)
+        step = step_for_litert(self.model.decode_step, weights, learned, source)
+        return self._decoded(source, step, sampler, source.shape[0], weights, noise)
 
     def _decoded(
-        self, source: tf.Tensor, step: Any, sampler: Any, rows: Any, state: Any, noise: Any = None
+        self, source: tf.Tensor, step: Any, sampler: Any, rows: Any, weights: Any, noise: Any = None
     ) -> tf.Tensor:
         tokenizer, length = self.model.tokenizer, self.target_length
 
-        def run() -> tf.Tensor:
+        with keras.StatelessScope(state_mapping=weights):
             return decode(
                 step,
                 self.model.start_cache(source, rows, length),
@@ -149,8 +150,6 @@ class Exported:
                 sampler=sampler,
                 noise=noise,
             )
-
-        return self.with_state(state, run, source)
 
     def start(self, source: tf.Tensor, state: tf.Tensor) -> Any:
         """What a decode carries from token to token, for a source `(B, S)`."""
