@@ -152,7 +152,7 @@ class Bench:
         """A row whose interval is over held-out episodes."""
         before, after = self.bits(learner, multiplier).T
         over = {"over": "episodes", "n": len(after), "before": float(before.mean())}
-        if learner is not self.original:
+        if learner is not self.original or multiplier != 1.0:
             over["minus_default"] = over_episodes(after - self.bits(self.original)[:, 1])
         return {"after": over_episodes(after), "gradient_evaluations": cost, **over, **more}
 
@@ -175,10 +175,7 @@ class Bench:
 
         def measure() -> dict[str, Any]:
             factor = self.best_multiplier(self.original, FACTORS, self.options.validation)
-            before, after = self.bits(self.original, factor).T
-            difference = over_episodes(after - self.bits(self.original)[:, 1])
-            over = {"over": "episodes", "n": len(after), "before": float(before.mean()), "minus_default": difference}
-            return {"after": over_episodes(after), "gradient_evaluations": 0.0, **over, "rate_multiplier": factor}
+            return self.over_tasks(self.original, 0.0, factor, rate_multiplier=factor)
 
         self.row("inner_rate", measure)
 

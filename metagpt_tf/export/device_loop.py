@@ -20,7 +20,6 @@ def step_for_litert(
     LiteRT multiplies by a matrix that is no constant with `FULLY_CONNECTED`, which wants outputs by inputs; Keras keeps
     inputs by outputs, and the converter puts a `TRANSPOSE` of each matrix into the loop's body. Here the matrices come
     into the body transposed and are transposed back there: two transpositions, which the converter drops.
-    (`benchmarks/litert.py`: `generate` of a state of scope "all" in little more than half of the time.)
 
     Args:
         step: a model's `decode_step`.

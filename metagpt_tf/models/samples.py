@@ -66,7 +66,7 @@ class _Samples(keras.callbacks.Callback):
         return {"/before": None, "/after": self.model.adapt(self.state_from)}
 
     def _write(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _write().")
 
     def _generator(self) -> Any:
         """The model that writes: the one in training, or the one inside a learner."""
